@@ -1,0 +1,27 @@
+# One image, two commands: `coding-gateway api` (the default) and `coding-gateway worker`.
+# PostgreSQL, Valkey and Temporal are services of their own, see docker-compose.yml.
+
+FROM python:3.11-slim AS build
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/gateway
+WORKDIR /src
+# The dependencies first: this layer changes with the lock file only.
+COPY requirements/production.txt requirements/
+RUN /opt/gateway/bin/pip install --only-binary :all: --require-hashes -r requirements/production.txt
+COPY . .
+RUN /opt/gateway/bin/pip install --no-deps --no-build-isolation .
+
+FROM python:3.11-slim
+RUN useradd --system --uid 10001 --create-home --home-dir /home/gateway gateway \
+    && install -d -o gateway -g gateway -m 0700 /data
+COPY --from=build /opt/gateway /opt/gateway
+ENV PATH=/opt/gateway/bin:$PATH PYTHONUNBUFFERED=1 DATA_DIR=/data PORT=8080
+WORKDIR /home/gateway
+USER 10001
+# The usage journal: keep it, it holds what is not in PostgreSQL yet.
+VOLUME ["/data"]
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/health/live', timeout=2)"]
+CMD ["sh", "-c", "exec coding-gateway api --port \"$PORT\""]

@@ -1,0 +1,105 @@
+# Coding Gateway. `make run` installs and starts everything; `make help` lists the rest.
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Only ready-made wheels, so that no compiler is needed. Empty it to build from source.
+PIP_FLAGS ?= --only-binary :all:
+LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header --quiet
+
+FAST_TESTS := $(wildcard tests/unit tests/golden tests/architecture tests/docs)
+SLOW_TESTS := $(wildcard tests/contract tests/integration)
+
+.DEFAULT_GOAL := help
+.PHONY: help install run dev test check format bench lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+install: .venv/.installed ## make .venv with the coding-gateway command in it; starts nothing
+
+run: install ## install, then start everything: ARGS="--port 8090" adds options
+	@exec $(BIN)/coding-gateway up $(ARGS)
+
+dev: .venv/.installed-dev ## install what tests and checks need as well
+
+test: dev ## run every test: fast groups first
+	@$(call timed,fast tests,$(BIN)/python -m pytest --durations=10 $(FAST_TESTS))
+	@$(call timed,slow tests,$(BIN)/python -m pytest --durations=15 $(SLOW_TESTS))
+
+check: dev ## format, lint, types, layers, lock files; changes nothing
+	@$(call timed,format,$(BIN)/ruff format --check --quiet .)
+	@$(call timed,lint,$(BIN)/ruff check --quiet .)
+	@$(call timed,types,$(BIN)/mypy)
+	@$(call timed,layers,$(BIN)/lint-imports)
+	@$(call timed,lock files,$(BIN)/python requirements/check.py)
+
+format: dev ## write the format and the mends that are safe
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: dev ## measure against the goals; prints a table
+	$(BIN)/python -m bench $(ARGS)
+
+lock: dev ## resolve the dependencies of pyproject.toml anew, keeping versions that still fit
+	$(LOCK) --extra stack --group dev -o requirements/dev.txt
+	$(LOCK) --extra stack --group build -c requirements/dev.txt -o requirements/stack.txt
+	$(LOCK) --group build -c requirements/dev.txt -o requirements/production.txt
+	$(BIN)/python requirements/check.py
+
+clean: ## remove .venv, caches and builds; data of stacks stays
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "Python 3.11 or later is needed and '$(PYTHON)' is not; on Debian:" >&2; \
+		echo "    apt install python3 python3-venv python3-pip" >&2; \
+		echo "or name another one: make install PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "'$(PYTHON)' cannot make virtual environments; on Debian:" >&2; \
+		echo "    apt install python3-venv python3-pip" >&2; exit 1; }
+	@echo "Making .venv"
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "making .venv failed; on Debian:" >&2; \
+		echo "    apt install python3-venv python3-pip" >&2; exit 1; }
+
+# What dev.txt installs includes stack.txt: a tree with the former needs no second install.
+.venv/.installed: requirements/stack.txt pyproject.toml | .venv/bin/python
+	@if [ ! -e .venv/.installed-dev ] || [ requirements/dev.txt -nt .venv/.installed-dev ]; then \
+		echo "Installing the gateway and its servers, about a minute"; \
+		$(PIP) install $(PIP_FLAGS) --require-hashes -r requirements/stack.txt \
+		|| { $(install_failed); }; \
+	fi
+	@$(install_gateway)
+	@touch $@
+
+.venv/.installed-dev: requirements/dev.txt pyproject.toml | .venv/bin/python
+	@if [ ! -e $@ ] || [ requirements/dev.txt -nt $@ ]; then \
+		echo "Installing the gateway, its servers and its tools, about a minute"; \
+		$(PIP) install $(PIP_FLAGS) --require-hashes -r requirements/dev.txt \
+		|| { $(install_failed); }; \
+	fi
+	@$(install_gateway)
+	@touch $@ .venv/.installed
+
+# The back end that builds it is in the lock, so nothing is fetched here.
+define install_gateway
+$(PIP) install --no-deps --no-build-isolation -e . || { $(install_failed); }
+endef
+
+define install_failed
+echo "Installing failed; pip's own words are above." >&2; \
+echo "No matching distribution: there is no ready-made wheel for this Python or machine." >&2; \
+echo "    Try another Python (make clean; make install PYTHON=python3.12), or build:" >&2; \
+echo "    apt install build-essential python3-dev && make install PIP_FLAGS=" >&2; \
+echo "No connection: pip must reach a package index, see pip config." >&2; \
+exit 1
+endef
+
+# $(1): name, $(2): command. Prints how long it took, also when it fails.
+define timed
+begun=$$(date +%s); code=0; $(2) || code=$$?; \
+echo "== $(1): $$(($$(date +%s) - begun)) s"; exit $$code
+endef

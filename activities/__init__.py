@@ -1,0 +1,1 @@
+"""The side effects of workflows: one each, safe to run twice."""

@@ -1,0 +1,1 @@
+"""HTTP in, HTTP out: the FastAPI application. No decisions are made here."""

@@ -1,0 +1,182 @@
+"""Descriptions of the hot routes, which FastAPI cannot read off a plain ASGI endpoint."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+_ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": ["string", "null"]},
+            },
+        }
+    },
+}
+_CHAT_REQUEST = {
+    "type": "object",
+    "required": ["model", "messages"],
+    "properties": {
+        "model": {"type": "string"},
+        "messages": {"type": "array", "items": {"type": "object"}, "minItems": 1},
+        "stream": {"type": ["boolean", "null"]},
+        "max_completion_tokens": {"type": ["integer", "null"], "minimum": 1},
+        "tools": {"type": ["array", "null"], "items": {"type": "object"}},
+    },
+    "additionalProperties": True,
+}
+_CHAT_ANSWER = {
+    "type": "object",
+    "required": ["id", "object", "created", "model", "choices", "usage"],
+    "properties": {
+        "id": {"type": "string"},
+        "object": {"const": "chat.completion"},
+        "created": {"type": "integer"},
+        "model": {"type": "string"},
+        "choices": {"type": "array", "items": {"type": "object"}},
+        "usage": {"type": "object"},
+    },
+}
+_SIMPLE_REQUEST = {
+    "type": "object",
+    "required": ["prompt"],
+    "properties": {
+        "prompt": {"type": "string", "minLength": 1},
+        "system": {"type": ["string", "null"]},
+        "model": {"type": "string"},
+        "max_tokens": {"type": ["integer", "null"], "minimum": 1},
+    },
+    "additionalProperties": False,
+}
+_SIMPLE_ANSWER = {
+    "type": "object",
+    "required": ["text", "model", "usage"],
+    "properties": {
+        "text": {"type": "string"},
+        "model": {"type": "string"},
+        "usage": {"type": "object"},
+    },
+}
+
+
+_MESSAGES_REQUEST = {
+    "type": "object",
+    "required": ["model", "messages", "max_tokens"],
+    "properties": {
+        "model": {"type": "string", "minLength": 1},
+        "messages": {"type": "array", "items": {"type": "object"}},
+        "max_tokens": {"type": "integer", "minimum": 0},
+        "stream": {"type": "boolean"},
+    },
+    "additionalProperties": True,
+}
+_MESSAGES_ANSWER = {
+    "type": "object",
+    "required": ["id", "type", "role", "content", "model", "stop_reason", "usage"],
+    "properties": {
+        "id": {"type": "string"},
+        "type": {"const": "message"},
+        "role": {"const": "assistant"},
+        "content": {"type": "array", "items": {"type": "object"}},
+        "model": {"type": "string"},
+        "usage": {"type": "object"},
+    },
+}
+_COUNT_REQUEST = {
+    "type": "object",
+    "required": ["model", "messages"],
+    "properties": {"model": {"type": "string", "minLength": 1}},
+    "additionalProperties": True,
+}
+_COUNT_ANSWER = {
+    "type": "object",
+    "required": ["input_tokens"],
+    "properties": {"input_tokens": {"type": "integer"}},
+}
+_ANTHROPIC_ERROR = {
+    "type": "object",
+    "required": ["type", "error"],
+    "properties": {
+        "type": {"const": "error"},
+        "error": {
+            "type": "object",
+            "required": ["type", "message"],
+            "properties": {"type": {"type": "string"}, "message": {"type": "string"}},
+        },
+    },
+}
+
+
+def describe_hot_routes(app: FastAPI) -> None:
+    """Add the hot routes to the OpenAPI document of `app`."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
+            _correct_errors(schema)
+            schema["paths"] |= _hot_paths()
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign] # FastAPI's documented way to extend it
+
+
+def _correct_errors(schema: dict[str, Any]) -> None:
+    """Replace FastAPI's 422 by what is really answered: errors in the caller's shape."""
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            operation["responses"].pop("422", None)
+            operation["responses"] |= _error_answers(_ERROR)
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schema.get("components", {}).get("schemas", {}).pop(unused, None)
+
+
+def _error_answers(error_schema: dict[str, Any]) -> dict[str, Any]:
+    answer = {"description": "Error", "content": {"application/json": {"schema": error_schema}}}
+    return {"4XX": answer, "5XX": answer}
+
+
+def _hot_paths() -> dict[str, Any]:
+    chat = _operation("Chat completion in OpenAI's shape", _CHAT_REQUEST, _CHAT_ANSWER)
+    messages = _operation(
+        "Anthropic Messages, byte for byte", _MESSAGES_REQUEST, _MESSAGES_ANSWER, _ANTHROPIC_ERROR
+    )
+    count = _operation("Anthropic's token count", _COUNT_REQUEST, _COUNT_ANSWER, _ANTHROPIC_ERROR)
+    for streamed in (chat, messages):
+        streamed["responses"]["200"]["content"]["text/event-stream"] = {
+            "schema": {"type": "string"}
+        }
+    return {
+        "/v1/chat/completions": {"post": chat},
+        "/v1/messages": {"post": messages},
+        "/v1/messages/count_tokens": {"post": count},
+        "/chat": {"post": _operation("A prompt in, a text out", _SIMPLE_REQUEST, _SIMPLE_ANSWER)},
+    }
+
+
+def _operation(
+    summary: str,
+    request: dict[str, Any],
+    answer: dict[str, Any],
+    error_schema: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    return {
+        "summary": summary,
+        "tags": ["chat"],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": request}}},
+        "responses": {
+            "200": {
+                "description": "The answer",
+                "content": {"application/json": {"schema": answer}},
+            },
+            **_error_answers(error_schema or _ERROR),
+        },
+    }

@@ -1,0 +1,1 @@
+"""What operators read and switch; every route needs the admin scope."""

@@ -1,0 +1,1 @@
+"""Benches: what the gateway costs, beside a byte-forwarding proxy in the same run."""

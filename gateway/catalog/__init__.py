@@ -1,0 +1,1 @@
+"""What is known about Claude's models: abilities, limits, prices and lifecycle."""

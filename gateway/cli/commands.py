@@ -1,0 +1,150 @@
+"""What each command does. SQLAlchemy loads only in the commands that need it."""
+
+import argparse
+import asyncio
+import os
+from dataclasses import asdict
+from typing import NoReturn
+
+from gateway import wire
+from gateway.cli import console
+from gateway.config import load_settings
+from gateway.stack import announce, api_server, environment, launch, programs
+from gateway.stack.doctor import default_port, examine
+from gateway.stack.errors import StackError
+from gateway.stack.plan import UpOptions, data_directory
+from gateway.stack.ports import DEFAULT_PORTS
+from gateway.stack.postgres import running_url
+from gateway.stack.status import StackStatus, read_status
+
+_NOTHING_RUNS = 3
+
+
+def up(options: argparse.Namespace) -> int:
+    """Start everything, serve until stopped."""
+
+    def tell(ready: launch.Ready) -> None:
+        if options.json:
+            if ready.simulated:
+                console.progress(announce.simulator_banner())
+            console.result(announce.ready_line(ready))
+        else:
+            console.result(announce.summary(ready))
+
+    wanted = UpOptions(
+        data_dir=options.data_dir,
+        host=options.host,
+        port=options.port,
+        api_processes=options.api_processes,
+        workers=options.workers,
+        simulate=options.simulate,
+        ports={name: port for name in DEFAULT_PORTS if (port := _port_option(options, name))},
+    )
+    asyncio.run(launch.up(wanted, load_settings(), report=console.progress, announce=tell))
+    return 0
+
+
+def _port_option(options: argparse.Namespace, name: str) -> int | None:
+    port: int | None = getattr(options, f"{name.replace('-', '_')}_port")
+    return port
+
+
+def status(options: argparse.Namespace) -> int:
+    """Print what runs."""
+    data = data_directory(options.data_dir, load_settings())
+    now = asyncio.run(read_status(data))
+    console.result(wire.dumps_text(asdict(now)) if options.json else _status_text(now))
+    if now.supervisor is None:
+        return _NOTHING_RUNS
+    return 0 if now.is_healthy else 1
+
+
+def _status_text(now: StackStatus) -> str:
+    if now.supervisor is None:
+        text = f"Nothing runs on {now.data_dir}."
+        left = [part.name for part in now.parts if part.problem != "not running" and part.pid]
+        if left:
+            text += f"\nLeft by a killed supervisor: {', '.join(left)}; the next `up` clears them."
+        return text
+    rows = [("part", "pid", "restarts", "health", "address")]
+    rows += [
+        (
+            part.name,
+            str(part.pid or "-"),
+            str(part.restarts),
+            part.problem or "ok",
+            part.address,
+        )
+        for part in now.parts
+    ]
+    lines = [
+        f"{now.base_url}  (supervisor {now.supervisor}, data {now.data_dir})",
+        *(["The simulator answers, not Claude."] if now.simulated else []),
+        *([f"Temporal UI: {now.temporal_ui}"] if now.temporal_ui else []),
+        "",
+        console.table(rows),
+    ]
+    return "\n".join(lines)
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Print every check and what to do about the bad ones."""
+    from gateway.storage.server_check import describe_server  # noqa: PLC0415 - loads SQLAlchemy
+
+    settings = load_settings()
+    data = data_directory(options.data_dir, settings)
+    port = options.port or default_port(data)
+    checks = asyncio.run(examine(data, settings, port, describe_server))
+    rows = [(check.grade, check.name, check.found) for check in checks]
+    lines = console.table(rows).splitlines()
+    for line, check in zip(lines, checks, strict=True):
+        console.result(line)
+        if check.mend:
+            console.result(f"      -> {check.mend}")
+    return 1 if any(check.grade == "fail" for check in checks) else 0
+
+
+def migrate(options: argparse.Namespace) -> int:
+    """Bring the database to the newest schema."""
+    from gateway.storage.migrate import migrate as run  # noqa: PLC0415 - loads SQLAlchemy
+
+    settings = load_settings()
+    url = settings.database_url.get_secret_value() if settings.database_url else None
+    if url is None:
+        url = _embedded_url(options)
+    revision = asyncio.run(run(url, wait_seconds=options.wait))
+    console.progress(f"the database is at revision {revision}")
+    return 0
+
+
+def _embedded_url(options: argparse.Namespace) -> str:
+
+    url = running_url(data_directory(options.data_dir, load_settings()))
+    if url is None:
+        raise StackError(
+            "DATABASE_URL is not set and no stack runs here",
+            mend="set DATABASE_URL, or start `coding-gateway up`, which migrates by itself",
+        )
+    return url
+
+
+def api(options: argparse.Namespace) -> int:
+    """Serve the API; one process takes the place of this one."""
+    load_settings()
+    if options.processes > 1:
+        asyncio.run(
+            api_server.serve(options.host, options.port, options.processes, console.progress)
+        )
+        return 0
+    listens = ("--host", options.host, "--port", str(options.port))
+    return _become((*programs.uvicorn_arguments(), *listens))
+
+
+def worker(options: argparse.Namespace) -> int:
+    """Run `worker.py` in the place of this process."""
+    return _become(programs.worker_arguments(options.rest))
+
+
+def _become(arguments: tuple[str, ...]) -> NoReturn:
+    """Replace this process, so that signals and the exit code are the program's own."""
+    os.execve(arguments[0], arguments, environment.for_programs({}))  # noqa: S606

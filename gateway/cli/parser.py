@@ -1,0 +1,201 @@
+"""The commands, their options and their help texts."""
+
+import argparse
+from pathlib import Path
+from typing import TypeAlias
+
+from gateway.cli import commands
+from gateway.stack.ports import API_PORT, DEFAULT_PORTS, LOOPBACK
+from gateway.version import VERSION
+
+_OVERVIEW = """\
+One URL for coding IDEs and agents in front of Claude.
+
+  coding-gateway up        start everything that has no URL and serve
+  coding-gateway status    what runs, and how it feels
+  coding-gateway doctor    check each part and say how to mend it
+
+Settings are environment variables, read from .env too; README.md lists them.
+"""
+
+_UP = """\
+Start PostgreSQL, Valkey and Temporal, unless DATABASE_URL, REDIS_URL or TEMPORAL_ADDRESS say where
+they are; bring the database up to date; serve the API and run the workers. What dies is started
+again. Ctrl-C stops everything in order, and data is kept for the next time.
+
+Without ANTHROPIC_API_KEY and ANTHROPIC_BASE_URL a simulator answers instead of Claude.
+Keys for the gateway are made on the first start and kept in the data directory.
+"""
+
+_UP_EXAMPLES = """\
+examples:
+  coding-gateway up
+  ANTHROPIC_API_KEY=sk-ant-... coding-gateway up --api-processes 4
+  coding-gateway up --data-dir ~/second --port 8090      # a second stack beside the first
+  coding-gateway up --json > ready.json                  # one line, when ready
+"""
+
+_API = """\
+Serve the API alone, for production where the other parts have addresses:
+DATABASE_URL, REDIS_URL, TEMPORAL_ADDRESS and ANTHROPIC_API_KEY come from the environment.
+
+One process is `uvicorn api.app:create_app --factory` with the options that suit it.
+"""
+
+_WORKER = """\
+Run the Temporal worker alone; the same as `python worker.py`, whose options may follow.
+DATABASE_URL and TEMPORAL_ADDRESS come from the environment.
+
+example:
+  coding-gateway worker --ready-file /tmp/worker.ready
+"""
+
+_MIGRATE = """\
+Bring the database in DATABASE_URL to the newest schema. Safe to run at any time, from several
+places at once. Without DATABASE_URL the database of a running `coding-gateway up` is taken.
+"""
+
+
+_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="coding-gateway",
+        description=_OVERVIEW,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"coding-gateway {VERSION}")
+    add = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_up(add)
+    _add_status(add)
+    _add_doctor(add)
+    _add_migrate(add)
+    _add_api(add)
+    _add_worker(add)
+    return parser
+
+
+def _command(
+    add: _Commands, name: str, summary: str, description: str, epilog: str = ""
+) -> argparse.ArgumentParser:
+    command = add.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(run=getattr(commands, name), command=name)
+    return command
+
+
+def _add_up(add: _Commands) -> None:
+    up = _command(add, "up", "start everything and serve", _UP, _UP_EXAMPLES)
+    _data_dir(up)
+    up.add_argument("--host", default=LOOPBACK, help="address of the API (default: %(default)s)")
+    up.add_argument(
+        "--port",
+        type=_port_or_any,
+        default=API_PORT,
+        help="port of the API; 0 takes a free one (default: %(default)s)",
+    )
+    up.add_argument(
+        "--api-processes",
+        type=_positive,
+        metavar="N",
+        help="API processes on that port (default: one for each core but one, at most 4)",
+    )
+    up.add_argument(
+        "--workers", type=_positive, default=1, metavar="N", help="worker processes (default: 1)"
+    )
+    up.add_argument(
+        "--simulate", action="store_true", help="let the simulator answer even if a key is set"
+    )
+    up.add_argument(
+        "--json", action="store_true", help="print one line of JSON on standard output when ready"
+    )
+    ports = up.add_argument_group(
+        "ports of the embedded servers",
+        "On 127.0.0.1 only. Unless named here, a taken port is replaced by a free one, "
+        "which is remembered in the data directory.",
+    )
+    for name, port in DEFAULT_PORTS.items():
+        ports.add_argument(f"--{name}-port", type=_port, metavar="PORT", help=f"default: {port}")
+
+
+def _add_status(add: _Commands) -> None:
+    status = _command(
+        add,
+        "status",
+        "what runs, its pids, ports and health",
+        "Ask every part of the stack that runs on the data directory. "
+        "Exit code 0: all is well; 1: a part has a problem; 3: nothing runs.",
+    )
+    _data_dir(status)
+    status.add_argument("--json", action="store_true", help="the same as JSON")
+
+
+def _add_doctor(add: _Commands) -> None:
+    doctor = _command(
+        add,
+        "doctor",
+        "check each part and say how to mend it",
+        "Check programs, rights, disk, ports, addresses and keys. Changes nothing. "
+        "Exit code 1 when something would keep the stack from running.",
+    )
+    _data_dir(doctor)
+    doctor.add_argument("--port", type=_port, help="port the API is to have")
+
+
+def _add_migrate(add: _Commands) -> None:
+    migrate = _command(add, "migrate", "bring the database to the newest schema", _MIGRATE)
+    _data_dir(migrate)
+    migrate.add_argument(
+        "--wait",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="how long to wait for a database that does not answer (default: %(default)s)",
+    )
+
+
+def _add_api(add: _Commands) -> None:
+    api = _command(add, "api", "serve the API alone", _API)
+    api.add_argument("--host", default="0.0.0.0", help="default: %(default)s")  # noqa: S104
+    api.add_argument("--port", type=_port_or_any, default=API_PORT, help="default: %(default)s")
+    api.add_argument("--processes", type=_positive, default=1, metavar="N", help="default: 1")
+
+
+def _add_worker(add: _Commands) -> None:
+    _command(add, "worker", "run the Temporal worker alone", _WORKER)
+
+
+def _data_dir(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help="where data lives (default: DATA_DIR, else the XDG data directory, "
+        "for root /var/lib/coding-gateway)",
+    )
+
+
+def _port(text: str) -> int:
+    port = _port_or_any(text)
+    if port == 0:
+        raise argparse.ArgumentTypeError("a port is a number from 1 to 65535")
+    return port
+
+
+def _port_or_any(text: str) -> int:
+    if not text.isdigit() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError("a number from 1 up is needed")
+    return int(text)

@@ -1,0 +1,239 @@
+"""What one live request leaves behind: journal records, metrics and the breaker's count."""
+
+import dataclasses
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from gateway.catalog.models import Catalog
+from gateway.context import RequestContext
+from gateway.errors import GatewayError, UpstreamError
+from gateway.protocols.shared.usage import UsageMeter
+from gateway.reliability.circuit_breaker import Passage
+from gateway.routing.names import Route
+from gateway.telemetry import series
+from gateway.telemetry.metrics import MetricStore
+from gateway.usage.events import (
+    NOTHING_USED,
+    Outcome,
+    RequestOpened,
+    TokenUsage,
+    close_event,
+    new_event_id,
+    now,
+)
+from gateway.usage.journal import Journal
+from gateway.usage.pricing import cost_usd
+
+_SESSION_HEADERS = ("x-claude-code-session-id", "x-session-id", "session-id")
+_PRODUCT = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z]+(?![A-Za-z0-9.]))?")
+_CLIENT_CHARS = 60
+_ID_CHARS = 200
+_CLIENT_CLOSED = 499  # nginx's status for a client that left; there is none in HTTP
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a client asked for, whatever its protocol. `conversation` is its own key for it."""
+
+    model: str
+    stream: bool
+    conversation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accounting:
+    """Opens the account of each request. `upstream` is the name in usage rows."""
+
+    journal: Journal
+    metrics: MetricStore
+    catalog: Catalog
+    upstream: str
+
+    def open(
+        self, context: RequestContext, asked: Asked, route: Route, passage: Passage
+    ) -> "Account":
+        """Journal an admitted request and count it as active."""
+        caller = context.known_caller()
+        started_at, day = now()
+        opened = RequestOpened(
+            event_id=new_event_id(),
+            day=day,
+            started_at=started_at,
+            project=caller.project.id,
+            key_id=caller.key_id,
+            request_id=context.request_id,
+            endpoint=context.endpoint,
+            client=client_family(context.headers.get("user-agent", "")),
+            session_id=_session_id(context, asked),
+            agent_id=_bounded(context.headers.get("x-claude-code-agent-id")),
+            asked_model=asked.model[:_ID_CHARS],
+            model=route.model.id,
+            upstream=self.upstream,
+            stream=asked.stream,
+        )
+        self.journal.open(opened)
+        self.metrics.add(series.ACTIVE_REQUESTS, (route.model.id,), 1)
+        return Account(self, opened, context.received_at, passage)
+
+    @contextmanager
+    def refusals(self, context: RequestContext) -> Iterator[None]:
+        """Count what is turned away before it is admitted; errors pass on."""
+        try:
+            yield
+        except GatewayError as error:
+            project = context.caller.project.id if context.caller is not None else "none"
+            labels = ("none", project, str(error.status), context.endpoint)
+            self.metrics.add(series.REQUESTS, labels)
+            raise
+
+    def nothing_used(self, meter: UsageMeter, failure: GatewayError | None, cut: bool) -> None:
+        """Settle a request that costs nothing."""
+
+    def attempt_failed(self, model: str, error: UpstreamError) -> None:
+        """Count a failed attempt at the upstream."""
+        status = str(error.upstream_status or error.status)
+        self.metrics.add(series.UPSTREAM_ERRORS, (model, error.code or "unknown", status))
+
+
+@dataclass(slots=True)
+class Account:
+    """The account of one request, from `open` to exactly one close."""
+
+    accounting: Accounting
+    opened: RequestOpened
+    received_at: float
+    passage: Passage
+    _first_token_ms: float | None = None
+    _began_at: float | None = None
+    _closed: bool = field(default=False)
+
+    def began(self, meter: UsageMeter) -> None:
+        """The upstream's first event is here: journal what the prompt costs."""
+        self._began_at = time.monotonic()
+        self._first_token_ms = (self._began_at - self.received_at) * 1000
+        if meter.started:
+            self.accounting.journal.start(
+                self.opened.event_id,
+                meter,
+                model=self._served_model(meter),
+                upstream=self.opened.upstream,
+                first_token_ms=self._first_token_ms,
+            )
+
+    def failed(self, error: GatewayError) -> None:
+        """Close a request whose upstream never began a good answer."""
+        self._close(NOTHING_USED, self.opened.model, _failure(error))
+        self._report(error)
+
+    def left(self) -> None:
+        """Close a request whose client left before the upstream began."""
+        self._close(NOTHING_USED, self.opened.model, Outcome("aborted", _CLIENT_CLOSED))
+        self.passage.dropped()
+
+    def settle(self, meter: UsageMeter, failure: GatewayError | None, cut: bool) -> None:
+        """Close a request whose answer began. Synchronous: it runs while the client leaves."""
+        usage = TokenUsage(
+            **{name: getattr(meter, name) for name in TokenUsage.__dataclass_fields__}
+        )
+        estimated = not meter.completed and meter.estimated_output_tokens > usage.output_tokens
+        if estimated:
+            usage = dataclasses.replace(usage, output_tokens=meter.estimated_output_tokens)
+        if failure is not None:
+            outcome = _failure(failure)
+        elif cut:
+            outcome = Outcome("aborted", _CLIENT_CLOSED, error_code="client_left")
+        else:
+            outcome = Outcome("ok", 200)
+        self._close(
+            usage, self._served_model(meter), dataclasses.replace(outcome, estimated=estimated)
+        )
+        if failure is not None:
+            self.accounting.attempt_failed(self.opened.model, _as_upstream(failure))
+            self._report(failure)
+        elif cut:
+            self.passage.dropped()
+        else:
+            self.passage.succeeded()
+
+    def _served_model(self, meter: UsageMeter) -> str:
+        """The model the upstream names, when the table knows it, else the one that was asked."""
+        served = self.accounting.catalog.find(meter.upstream_model or "")
+        return served.id if served is not None else self.opened.model
+
+    def _close(self, usage: TokenUsage, model: str, outcome: Outcome) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        accounting = self.accounting
+        seconds = time.monotonic() - self.received_at
+        cost = cost_usd(accounting.catalog.find(model), usage)
+        outcome = dataclasses.replace(
+            outcome,
+            model=model,
+            cost_usd=cost,
+            price_date=None if cost is None else accounting.catalog.collected_on,
+            latency_ms=seconds * 1000,
+            first_token_ms=self._first_token_ms,
+        )
+        accounting.journal.close(close_event(self.opened, outcome, usage))
+        self._count(usage, model, outcome, seconds)
+
+    def _count(self, usage: TokenUsage, model: str, outcome: Outcome, seconds: float) -> None:
+        metrics, opened = self.accounting.metrics, self.opened
+        streamed = None
+        if opened.stream and self._began_at is not None:
+            streamed = time.monotonic() - self._began_at
+        metrics.add(series.ACTIVE_REQUESTS, (opened.model,), -1)
+        metrics.request_finished(
+            (model, opened.project, str(outcome.http_status), opened.endpoint),
+            seconds,
+            (
+                usage.input_tokens,
+                usage.output_tokens,
+                usage.cache_read_tokens,
+                usage.cache_write_5m_tokens + usage.cache_write_1h_tokens,
+            ),
+            None if outcome.cost_usd is None else float(outcome.cost_usd),
+            streamed,
+        )
+        if outcome.cost_usd is None:
+            metrics.add(series.UNKNOWN_PRICE, (model,))
+        if usage.cache_read_tokens:
+            metrics.add(series.CACHE_HITS, ("prompt",))
+
+    def _report(self, error: GatewayError) -> None:
+        """Tell the breaker: only the upstream's own failures count against it."""
+        if isinstance(error, UpstreamError) and (
+            error.upstream_status is None or error.upstream_status >= 500
+        ):
+            self.passage.failed()
+        else:
+            self.passage.succeeded()
+
+
+def client_family(user_agent: str) -> str:
+    """The product in a user agent without its version: `OpenAI/Python 3.3.0` -> `openai/python`."""
+    match = _PRODUCT.match(user_agent)
+    return match[0].lower()[:_CLIENT_CHARS] if match else ""
+
+
+def _session_id(context: RequestContext, asked: Asked) -> str | None:
+    for name in _SESSION_HEADERS:
+        if name in context.headers:
+            return _bounded(context.headers[name])
+    return _bounded(asked.conversation)
+
+
+def _bounded(text: str | None) -> str | None:
+    return text[:_ID_CHARS] if text else None
+
+
+def _failure(error: GatewayError) -> Outcome:
+    return Outcome("error", error.status, error_code=error.code)
+
+
+def _as_upstream(error: GatewayError) -> UpstreamError:
+    return error if isinstance(error, UpstreamError) else UpstreamError(error.message)

@@ -1,0 +1,166 @@
+"""Attempts at the upstream until its first event: the only place that tries again.
+
+Nothing has been promised to the client yet, so a failure can still be repeated, repaired, or
+reported with its true HTTP status. The first event is read before an attempt counts as good: an
+overloaded upstream answers 200 and then sends an error event.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from gateway import wire
+from gateway.errors import UpstreamCutError, UpstreamError, UpstreamTimeoutError
+from gateway.protocols.shared.failures import (
+    unreadable_event,
+    upstream_error,
+    upstream_event_error,
+)
+from gateway.protocols.shared.sse import SSEFramer
+from gateway.reliability.retry import RetryPolicy
+from gateway.upstream.transport import UpstreamResponse, UpstreamTransport
+
+_log = logging.getLogger("gateway.upstream")
+
+_ERROR_BODY_LIMIT_BYTES = 2**20
+
+Event = tuple[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """A changed request that avoids a refusal; each name is used once."""
+
+    name: str
+    body: bytes
+
+
+def no_repair(_: UpstreamError) -> Repair | None:
+    """Requests that are not ours to change."""
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamCall:
+    """What is sent upstream for one request.
+
+    `client_retries` is how often the client has repeated it already; `repair` offers another body
+    after a refusal that the gateway itself has caused.
+    """
+
+    path: str
+    body: bytes
+    headers: Mapping[str, str]
+    model: str
+    streamed: bool = True
+    client_retries: int = 0
+    repair: Callable[[UpstreamError], Repair | None] = no_repair
+
+
+@dataclass(slots=True)
+class Begun:
+    """An upstream answer that has begun well: the rest comes from `response`.
+
+    `raw` are the bytes read so far and `events` what they hold; both are empty for an answer that
+    is not streamed.
+    """
+
+    response: UpstreamResponse
+    framer: SSEFramer
+    events: list[Event]
+    raw: bytes
+    attempts: int
+
+
+@dataclass(slots=True)
+class Attempts:
+    """Sends requests to one upstream by the rules of `policy`.
+
+    `on_failure` is told of every failed attempt, for the metrics.
+    """
+
+    transport: UpstreamTransport
+    policy: RetryPolicy
+    on_failure: Callable[[str, UpstreamError], None]
+
+    async def begin(self, call: UpstreamCall) -> Begun:
+        """The first good answer. Raises the last UpstreamError when none comes."""
+        repaired: set[str] = set()
+        attempt = 0
+        started = asyncio.get_running_loop().time()
+        while True:
+            attempt += 1
+            try:
+                return await self._once(call, attempt)
+            except UpstreamError as error:
+                self.on_failure(call.model, error)
+                repair = call.repair(error)
+                if repair is not None and repair.name not in repaired:
+                    repaired.add(repair.name)
+                    call = replace(call, body=repair.body)
+                    continue
+                elapsed = asyncio.get_running_loop().time() - started
+                delay = self.policy.delay(error, attempt, elapsed, call.client_retries)
+                if delay is None:
+                    raise
+                _log.info("upstream_retry", extra={"attempt": attempt, "code": error.code})
+                await asyncio.sleep(delay)
+
+    async def _once(self, call: UpstreamCall, attempt: int) -> Begun:
+        response = await self.transport.open(call.path, call.body, call.headers)
+        try:
+            if response.status != 200:
+                said = await response.read_all(_ERROR_BODY_LIMIT_BYTES)
+                raise upstream_error(response.status, response.headers, said)
+            begun = Begun(response, SSEFramer(), [], b"", attempt)
+            if call.streamed:
+                await self._first_event(begun)
+            return begun
+        except BaseException:
+            response.abort()
+            raise
+
+    async def _first_event(self, begun: Begun) -> None:
+        """Read up to the first event; whatever goes wrong until then may be tried again."""
+        seconds = self.transport.first_byte_seconds
+        try:
+            async with asyncio.timeout(seconds) as deadline:
+                while not _has_begun(await _more_events(begun)):
+                    # Only pings so far: the upstream lives and thinks.
+                    deadline.reschedule(asyncio.get_running_loop().time() + seconds)
+        except TimeoutError as error:
+            raise UpstreamTimeoutError(
+                "the upstream did not answer in time", status=504, retryable=True
+            ) from error
+        except (UpstreamCutError, UpstreamTimeoutError) as error:
+            error.retryable = True
+            raise
+
+
+async def _more_events(begun: Begun) -> list[Event]:
+    """The events of the next read. Raises UpstreamCutError at the end of the body."""
+    data = await begun.response.read()
+    if not data:
+        raise UpstreamCutError("the upstream ended its answer before it began")
+    begun.raw += data
+    fresh = begun.framer.feed(data)
+    begun.events += fresh
+    return fresh
+
+
+def _has_begun(events: list[Event]) -> bool:
+    """True when one of the events is no ping. Raises when that is an error."""
+    for name, payload in events:
+        if name == "error":
+            raise _event_error(payload)
+        if name != "ping":
+            return True
+    return False
+
+
+def _event_error(payload: bytes) -> UpstreamError:
+    try:
+        return upstream_event_error(wire.loads(payload))
+    except wire.JSONDecodeError as error:
+        return unreadable_event(error)

@@ -1,0 +1,47 @@
+"""Changed requests for refusals that the gateway itself has caused."""
+
+import re
+from collections.abc import Callable
+
+from gateway import wire
+from gateway.errors import UpstreamError
+from gateway.pipeline.attempts import Repair
+from gateway.protocols.messages_form import (
+    with_max_tokens,
+    with_schema_instruction,
+    without_system_messages,
+    without_thinking,
+)
+from gateway.protocols.model_fit import Fitted
+from gateway.protocols.shared.failures import context_overflow
+
+_SCHEMA_REFUSED = re.compile(r"output_config\.format|json_?schema|compiled grammar", re.IGNORECASE)
+_OUTPUT_FLOOR_TOKENS = 1024  # shrinking below this would only cut the answer
+
+
+def repairs_of(fitted: Fitted) -> Callable[[UpstreamError], Repair | None]:
+    """What may be sent instead of `fitted` after a refusal."""
+
+    def repair(error: UpstreamError) -> Repair | None:
+        if error.upstream_status != 400:
+            return None
+        changed = _changed(error, fitted)
+        return Repair(changed[0], wire.dumps(changed[1])) if changed is not None else None
+
+    return repair
+
+
+def _changed(error: UpstreamError, fitted: Fitted) -> tuple[str, wire.JSONObject] | None:
+    text = error.message
+    if fitted.max_tokens_injected and (sizes := context_overflow(error)) is not None:
+        room = sizes.limit - sizes.input_tokens
+        if room < _OUTPUT_FLOOR_TOKENS:
+            return None
+        return "max_tokens", with_max_tokens(fitted.body, room)
+    if "role 'system' is not supported" in text:
+        return "system_messages", without_system_messages(fitted.body)
+    if "thinking" in text and ("bound to a different" in text or "cannot be modified" in text):
+        return "thinking", without_thinking(fitted.body)
+    if fitted.loose_schema is not None and _SCHEMA_REFUSED.search(text):
+        return "schema", with_schema_instruction(fitted.body, fitted.loose_schema)
+    return None

@@ -1,0 +1,94 @@
+"""POST /v1/messages passed on as it is: what has to be known of a body, and its headers.
+
+The body goes upstream byte for byte. Clients such as Claude Code rely on it: their attribution
+block, cache marks, beta fields and signed thinking are theirs to place (Claude Code's gateway
+protocol). The one thing ever edited is the model's name, in the original bytes.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway import wire
+from gateway.errors import InvalidRequestError
+from gateway.wire import JSONObject
+
+DEFAULT_VERSION = "2023-06-01"
+"""`anthropic-version` for clients that send none."""
+
+_FORWARDED_PREFIXES = ("anthropic-", "x-claude-code-", "x-stainless-")
+_FORWARDED = frozenset({"accept", "content-type", "idempotency-key", "user-agent", "x-app"})
+_RETURNED_PREFIXES = ("anthropic-",)
+_RETURNED = frozenset({"request-id", "retry-after"})
+
+_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
+_VALUE = re.compile(rb'\s*:\s*("(?:[^"\\]|\\.)*")', re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesRequest:
+    """What the gateway needs to know of a Messages body."""
+
+    asked_model: str
+    stream: bool
+    user_key: str | None
+
+
+def read_request(body: bytes) -> MessagesRequest:
+    """What the gateway must know of `body`; everything else is Claude's to judge.
+
+    Raises InvalidRequestError for what is no JSON object, or has no model.
+    """
+    request = wire.loads_object(body)
+    model = request.get("model")
+    if not isinstance(model, str) or not model:
+        raise InvalidRequestError("model: Field required", param="model")
+    return MessagesRequest(model, request.get("stream") is True, _user_key(request))
+
+
+def _user_key(request: JSONObject) -> str | None:
+    metadata = request.get("metadata")
+    user = metadata.get("user_id") if isinstance(metadata, dict) else None
+    return user if isinstance(user, str) else None
+
+
+def with_model(body: bytes, model: str) -> bytes:
+    """`body` with another name in its top-level `model` field and not one other byte changed."""
+    pieces: list[bytes] = []
+    copied = depth = 0
+    for token in _STRUCTURE.finditer(body):
+        text = token[0]
+        if text in (b"{", b"["):
+            depth += 1
+        elif text in (b"}", b"]"):
+            depth -= 1
+        elif depth == 1 and (value := _VALUE.match(body, token.end())) and _is_model(text):
+            pieces += [body[copied : value.start(1)], wire.dumps(model)]
+            copied = value.end(1)
+    return b"".join([*pieces, body[copied:]])
+
+
+def _is_model(key: bytes) -> bool:
+    return key == b'"model"' or (b"\\" in key and wire.loads(key) == "model")
+
+
+def upstream_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The client's headers that go upstream: an open list by prefix, verbatim."""
+    kept = {
+        name: value
+        for name, value in headers.items()
+        if name in _FORWARDED or name.startswith(_FORWARDED_PREFIXES)
+    }
+    kept.setdefault("anthropic-version", DEFAULT_VERSION)
+    kept.setdefault("content-type", "application/json")
+    return kept
+
+
+def returned_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Claude's headers that go back to the client."""
+    lowered = {name.lower(): value for name, value in headers.items()}
+    return {
+        name: value
+        for name, value in lowered.items()
+        if name in _RETURNED or name.startswith(_RETURNED_PREFIXES)
+    }

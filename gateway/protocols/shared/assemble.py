@@ -1,0 +1,174 @@
+"""A whole Message out of its stream, for clients that asked for an answer in one piece.
+
+The gateway always asks upstream to stream; here the events become the Message that the API would
+have sent without streaming (SDK type `Message`), with unknown blocks and fields kept.
+"""
+
+from dataclasses import dataclass, field
+
+from gateway import wire
+from gateway.errors import UpstreamCutError, UpstreamError
+from gateway.protocols.shared.failures import unreadable_event, upstream_event_error
+from gateway.protocols.shared.stops import is_cut
+from gateway.protocols.shared.surrogates import join_surrogates
+from gateway.protocols.shared.usage import UsageMeter
+from gateway.wire import JSON, JSONObject
+
+_UNREADABLE = (wire.JSONDecodeError, KeyError, TypeError, AttributeError)
+_TEXT_DELTAS = {
+    "text_delta": "text",
+    "thinking_delta": "thinking",
+    "signature_delta": "signature",
+    "input_json_delta": "partial_json",
+}
+_CALLS = frozenset({"tool_use", "server_tool_use"})
+
+
+@dataclass(slots=True)
+class _Block:
+    """One content block as it grows; `parts` are its deltas by the field they belong to."""
+
+    content: JSONObject
+    parts: dict[str, list[str]] = field(default_factory=dict)
+    ended: bool = False
+
+
+class MessageAssembler:
+    """Collects one stream; created per stream, not thread-safe.
+
+    `failure` is set as in `ChatStream`. `message` is worth reading once `meter.completed`.
+    """
+
+    __slots__ = ("_blocks", "_ending", "_start", "_usage", "failure", "meter")
+
+    def __init__(self) -> None:
+        self.meter = UsageMeter()
+        self.failure: UpstreamError | None = None
+        self._start: JSONObject = {}
+        self._ending: JSONObject = {}
+        self._usage: JSONObject = {}
+        self._blocks: dict[int, _Block] = {}
+
+    def feed(self, events: list[tuple[str, bytes]]) -> None:
+        """Take these events; nothing is taken after a failure or after the end."""
+        try:
+            for name, data in events:
+                if self.failure is not None or self.meter.completed:
+                    return
+                if name == "content_block_delta":
+                    self._on_delta(wire.loads(data))
+                else:
+                    self._on_event(name, data)
+        except _UNREADABLE as error:
+            self.failure = unreadable_event(error)
+
+    @property
+    def message(self) -> JSONObject:
+        """The Message so far; tool calls that were cut are left out, for nobody may run them."""
+        message = dict(self._start)
+        message["content"] = self._content()
+        for name, value in self._ending.items():
+            if value is not None or name not in message:
+                message[name] = value
+        message["usage"] = dict(self._usage)
+        return message
+
+    def _on_event(self, name: str, data: bytes) -> None:
+        match name:
+            case "message_start":
+                if not self.meter.started:
+                    self._start = wire.loads(data)["message"]
+                    self.meter.on_message_start(self._start)
+                    self._usage.update(self._start.get("usage") or {})
+            case "content_block_start":
+                event = wire.loads(data)
+                self._blocks[event["index"]] = _Block(dict(event["content_block"]))
+            case "content_block_stop":
+                self._blocks[wire.loads(data)["index"]].ended = True
+            case "message_delta":
+                self._on_message_delta(wire.loads(data))
+            case "message_stop":
+                self._on_message_stop()
+            case "error":
+                self.failure = upstream_event_error(wire.loads(data))
+            case _:
+                pass  # event types may be added at any time
+
+    def _on_delta(self, event: JSONObject) -> None:
+        block = self._blocks[event["index"]]
+        delta = event["delta"]
+        kind = delta["type"]
+        name = _TEXT_DELTAS.get(kind)
+        if name is not None:
+            text = delta[name]
+            if kind != "signature_delta":
+                self.meter.output_chars += len(text)
+            block.parts.setdefault(name, []).append(text)
+        elif kind == "citations_delta":
+            block.content["citations"] = [
+                *(block.content.get("citations") or []),
+                delta["citation"],
+            ]
+        elif kind == "compaction_delta":
+            block.content.update(
+                {key: value for key, value in delta.items() if key != "type" and value is not None}
+            )
+
+    def _on_message_delta(self, event: JSONObject) -> None:
+        self.meter.on_message_delta(event)
+        self._ending.update(
+            {name: value for name, value in event["delta"].items() if value is not None}
+        )
+        for name, value in (event.get("usage") or {}).items():
+            if value is not None or name not in self._usage:
+                self._usage[name] = value
+
+    def _on_message_stop(self) -> None:
+        if self.meter.stop_reason is None or not self.meter.started:
+            self.failure = UpstreamCutError(
+                "Claude's API ended the answer without a reason", detail="no stop_reason"
+            )
+            return
+        self.meter.on_stop()
+
+    def _content(self) -> list[JSONObject]:
+        cut = is_cut(self.meter.stop_reason)
+        newest = max(self._blocks, default=-1)
+        contents = []
+        for index in sorted(self._blocks):
+            block = self._blocks[index]
+            content = _finished(block, may_be_cut=cut and index == newest)
+            if content is not None:
+                contents.append(content)
+        return contents
+
+
+def _finished(block: _Block, *, may_be_cut: bool) -> JSONObject | None:
+    """The block with its deltas joined; None for a call that was cut."""
+    content = dict(block.content)
+    for name, parts in block.parts.items():
+        if name != "partial_json":
+            content[name] = join_surrogates((content.get(name) or "") + "".join(parts))
+    if content.get("type") not in _CALLS:
+        return content
+    raw = join_surrogates("".join(block.parts.get("partial_json", ())))
+    tool_input = _input(raw, content.get("input"))
+    if tool_input is None or (may_be_cut and not raw):
+        if may_be_cut or not block.ended:
+            return None
+        # Streamed arguments are not validated. Kept under the name Anthropic's guide on
+        # fine-grained tool streaming gives it, so that the client can tell the model.
+        tool_input = {"INVALID_JSON": raw}
+    content["input"] = tool_input
+    return content
+
+
+def _input(raw: str, given: JSON) -> JSONObject | None:
+    """The call's input object; None when the JSON is not a whole object."""
+    if not raw:
+        return given if isinstance(given, dict) else {}
+    try:
+        value = wire.loads(raw)
+    except wire.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None

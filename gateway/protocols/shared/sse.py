@@ -1,0 +1,159 @@
+"""Server-sent events on the wire: bytes of any split in, whole events out.
+
+Framing works on bytes, so a character or a line ending that was split between two reads is never
+decoded in halves. Rules: https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+from gateway import wire
+from gateway.errors import UpstreamError
+
+MAX_EVENT_BYTES = 32 * 1024 * 1024  # the size of the largest request body the API takes
+
+_BOM = b"\xef\xbb\xbf"
+
+_NAMES: dict[bytes, str] = {
+    name.encode(): name
+    for name in (
+        "message_start",
+        "content_block_start",
+        "content_block_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+        "ping",
+        "error",
+    )
+}
+
+
+class SSEFramer:
+    """Cuts a byte stream into events; one per stream, not thread-safe.
+
+    Takes CR, LF and CRLF, comments, data over several lines, a byte order mark and events without
+    a name (the name is then the data's `type`).
+    """
+
+    __slots__ = ("_after_carriage_return", "_at_start", "_max_event_bytes", "_tail")
+
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._tail = bytearray()
+        self._at_start = True
+        self._after_carriage_return = False
+        self._max_event_bytes = max_event_bytes
+
+    @property
+    def pending(self) -> bool:
+        """True when the bytes so far end inside an event."""
+        return bool(self._tail.strip(b"\n"))
+
+    def feed(self, data: bytes) -> list[tuple[str, bytes]]:
+        """The events (name, data) completed by `data`. Raises UpstreamError on an endless one."""
+        if self._after_carriage_return or b"\r" in data:
+            data = self._with_line_feeds(data)
+        complete = self._complete(data)
+        if not complete:
+            return []
+        events: list[tuple[str, bytes]] = []
+        for block in complete.split(b"\n\n"):
+            if self._at_start:
+                self._at_start = False
+                event = _read_event(block.removeprefix(_BOM))
+            else:
+                event = _read_event(block)
+            if event is not None:
+                events.append(event)
+        return events
+
+    def _complete(self, data: bytes) -> bytes:
+        """Everything up to the last blank line; the rest waits for the next read."""
+        tail = self._tail
+        if tail:
+            seen = max(0, len(tail) - 1)
+            tail += data
+            if tail.find(b"\n\n", seen) < 0:
+                self._check_size()
+                return b""
+            data = bytes(tail)
+            tail.clear()
+        end = data.rfind(b"\n\n") + 2
+        if end == 1:
+            tail += data
+            self._check_size()
+            return b""
+        if end < len(data):
+            tail += memoryview(data)[end:]
+            self._check_size()
+        return data[:end]
+
+    def _check_size(self) -> None:
+        if len(self._tail) > self._max_event_bytes:
+            self._tail.clear()
+            raise UpstreamError(
+                "Claude's API sent an event too large to be read",
+                detail=f"no end of the event within {self._max_event_bytes} bytes",
+            )
+
+    def _with_line_feeds(self, data: bytes) -> bytes:
+        """`data` with every line ending as LF, also a CRLF that was split between two reads."""
+        if self._after_carriage_return and data:
+            data = data.removeprefix(b"\n")
+            self._after_carriage_return = False
+        if data.endswith(b"\r"):
+            self._after_carriage_return = True
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def _read_event(block: bytes) -> tuple[str, bytes] | None:
+    """The event in the lines of `block`; None when it carries no data."""
+    if block.startswith(b"event: "):
+        name, _, rest = block[7:].partition(b"\n")
+        if rest.startswith(b"data: ") and b"\n" not in rest:
+            return _NAMES.get(name) or _text(name), rest[6:]
+    return _read_lines(block)
+
+
+def _read_lines(block: bytes) -> tuple[str, bytes] | None:
+    """Like `_read_event`, for every form the specification allows."""
+    name = b""
+    data: list[bytes] = []
+    for line in block.split(b"\n"):
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"data":
+            data.append(value)
+        elif field == b"event":
+            name = value
+    if not data:
+        return None
+    joined = b"\n".join(data)
+    return (_text(name) if name else _type_of(joined)), joined
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "replace")
+
+
+def _type_of(data: bytes) -> str:
+    """The `type` inside the data, for senders that leave the event's name out."""
+    try:
+        value = wire.loads(data)
+    except wire.JSONDecodeError:
+        return "message"
+    kind = value.get("type") if isinstance(value, dict) else None
+    return kind if isinstance(kind, str) else "message"
+
+
+def escape_line_separators(data: bytes) -> bytes:
+    """`data` (JSON text) with U+2028, U+2029 and U+0085 escaped.
+
+    They are legal inside JSON strings, but common clients split lines at them.
+    """
+    if data.isascii():
+        return data
+    if b"\xe2\x80\xa8" in data:
+        data = data.replace(b"\xe2\x80\xa8", b"\\u2028")
+    if b"\xe2\x80\xa9" in data:
+        data = data.replace(b"\xe2\x80\xa9", b"\\u2029")
+    if b"\xc2\x85" in data:
+        data = data.replace(b"\xc2\x85", b"\\u0085")
+    return data

@@ -1,0 +1,141 @@
+"""Tool definitions of clients as Claude's `tools`: names, schemas, custom and legacy forms."""
+
+from dataclasses import dataclass, field
+
+from gateway import wire
+from gateway.protocols.shared.cache_marks import CacheMarks
+from gateway.protocols.shared.reading import invalid, missing, unsupported, wrong_type
+from gateway.protocols.shared.tool_names import ToolNames
+from gateway.protocols.shared.tool_schemas import input_schema
+from gateway.wire import JSON, JSONObject
+
+_CUSTOM_INPUT: JSONObject = {
+    "type": "object",
+    "properties": {"input": {"type": "string"}},
+    "required": ["input"],
+}
+_STUB_DESCRIPTION = "Was used earlier in this conversation; it cannot be called now."
+
+
+@dataclass(slots=True)
+class DeclaredTools:
+    """The tools of one request. `by_name`, `custom` and `wrapped` hold sent names."""
+
+    names: ToolNames = field(default_factory=ToolNames)
+    by_name: dict[str, JSONObject] = field(default_factory=dict)
+    custom: set[str] = field(default_factory=set)
+    wrapped: set[str] = field(default_factory=set)
+    marked: JSONObject | None = None
+    strict: bool = False
+
+    def in_order(self) -> list[JSONObject]:
+        """The definitions sorted by name: clients that list tools in changing order keep the cache.
+
+        A cache mark on any tool means "up to the tools": it moves to the last one.
+        """
+        tools = [self.by_name[name] for name in sorted(self.by_name)]
+        if self.marked is not None and tools:
+            tools[-1]["cache_control"] = self.marked
+        return tools
+
+
+def declare_tools(tools: list[JSON], functions: list[JSON], marks: CacheMarks) -> DeclaredTools:
+    """The client's `tools` and legacy `functions`. Raises InvalidRequestError with the path."""
+    declared = DeclaredTools()
+    for index, tool in enumerate(tools):
+        path = f"tools[{index}]"
+        if not isinstance(tool, dict):
+            raise wrong_type(path, "an object", tool)
+        _declare(tool, path, declared)
+        declared.marked = marks.of(tool) or declared.marked
+    for index, function in enumerate(functions):
+        path = f"functions[{index}]"
+        if not isinstance(function, dict):
+            raise wrong_type(path, "an object", function)
+        _add(declared, function, path, _parameters(function, path))
+    return declared
+
+
+def _declare(tool: JSONObject, path: str, declared: DeclaredTools) -> None:
+    kind = tool.get("type")
+    nested = tool.get("function" if kind in (None, "function") else "custom")
+    if kind not in (None, "function", "custom"):
+        if not isinstance(kind, str):
+            raise wrong_type(f"{path}.type", "a string", kind)
+        raise unsupported(f"{path}.type", "must be function or custom", "unsupported_tool")
+    if isinstance(nested, dict):
+        definition, inner = nested, f"{path}.{'custom' if kind == 'custom' else 'function'}"
+    elif "name" in tool:  # flat, as in the Responses and the Messages form
+        definition, inner = tool, path
+    else:
+        raise missing(f"{path}.{'custom' if kind == 'custom' else 'function'}")
+    # Anthropic's own tools may carry type "custom" too; they are told by their schema.
+    if kind == "custom" and "input_schema" not in definition:
+        _add(declared, definition, inner, None)
+    else:
+        _add(declared, definition, inner, _parameters(definition, inner))
+
+
+def _parameters(definition: JSONObject, path: str) -> tuple[JSONObject, bool]:
+    for key in ("parameters", "input_schema"):
+        if definition.get(key) is not None:
+            return input_schema(definition[key], f"{path}.{key}")
+    return input_schema(None, path)
+
+
+def _add(
+    declared: DeclaredTools,
+    definition: JSONObject,
+    path: str,
+    schema: tuple[JSONObject, bool] | None,
+) -> None:
+    """Adds one tool; `schema` None means a custom one, whose input is free text."""
+    name = definition.get("name")
+    if not isinstance(name, str) or not name:
+        raise missing(f"{path}.name") if not name else wrong_type(f"{path}.name", "a string", name)
+    sent = declared.names.sent(name)
+    tool: JSONObject = {"name": sent}
+    description = definition.get("description")
+    if description is not None and not isinstance(description, str):
+        raise wrong_type(f"{path}.description", "a string", description)
+    if schema is None:
+        description = _custom_description(description, definition.get("format"))
+    if description:
+        tool["description"] = description
+    tool["input_schema"] = _CUSTOM_INPUT if schema is None else schema[0]
+    known = declared.by_name.get(sent)
+    if known is not None and known != tool:
+        raise invalid(f"{path}.name", "is used by two tools that differ", "duplicate_tool_name")
+    declared.by_name[sent] = tool
+    declared.strict = declared.strict or definition.get("strict") is True
+    if schema is None:
+        declared.custom.add(sent)
+    elif schema[1]:
+        declared.wrapped.add(sent)
+
+
+def _custom_description(description: str | None, form: JSON) -> str:
+    """The description with the tool's grammar, which Claude can read but not be held to."""
+    texts = [description] if description else []
+    if isinstance(form, dict) and form.get("type") not in (None, "text"):
+        nested = form.get("grammar")
+        grammar = nested if isinstance(nested, dict) else form
+        syntax, definition = grammar.get("syntax"), grammar.get("definition")
+        if isinstance(definition, str):
+            kind = f"{syntax} grammar" if isinstance(syntax, str) else "grammar"
+            texts.append(f"The input must follow this {kind}:\n{definition}")
+        else:
+            texts.append(f"The input must have this format: {wire.dumps_text(form)}")
+    return "\n\n".join(texts)
+
+
+def stub_tools(names: list[str]) -> list[JSONObject]:
+    """Definitions for sent names that only the history knows: tool blocks need `tools`."""
+    return [
+        {
+            "name": name,
+            "description": _STUB_DESCRIPTION,
+            "input_schema": {"type": "object", "properties": {}},
+        }
+        for name in sorted(set(names))
+    ]

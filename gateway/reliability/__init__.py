@@ -1,0 +1,1 @@
+"""What keeps a live request safe: admission, circuit breaker, retry rules, deadlines."""

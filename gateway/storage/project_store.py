@@ -1,0 +1,101 @@
+"""Projects and their API keys, read by the hash of a key; no raw key ever comes here."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.context import DEFAULT_PROJECT_ID
+from gateway.storage.database import database_errors
+from gateway.storage.tables import api_keys, projects
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """A key that is valid now, with what its project allows.
+
+    `requests_per_minute` is the key's own limit, else the project's, else None. `expires_at` lets a
+    cache drop the row in time.
+    """
+
+    key_id: str
+    project_id: str
+    scopes: frozenset[str]
+    requests_per_minute: int | None
+    expires_at: datetime | None
+
+
+class ProjectStore:
+    """Statements on `projects` and `api_keys`. Every method raises UnavailableError."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def find_key(self, key_hash: str) -> KeyRow | None:
+        """The key of that SHA-256 hex digest; None when unknown, revoked, expired or archived."""
+        statement = (
+            select(
+                api_keys.c.id,
+                api_keys.c.project_id,
+                api_keys.c.scopes,
+                func.coalesce(api_keys.c.requests_per_minute, projects.c.requests_per_minute),
+                api_keys.c.expires_at,
+            )
+            .join(projects, projects.c.id == api_keys.c.project_id)
+            .where(
+                api_keys.c.key_hash == key_hash,
+                api_keys.c.revoked_at.is_(None),
+                projects.c.archived_at.is_(None),
+                or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > func.now()),
+            )
+        )
+        async with database_errors(), self._engine.connect() as connection:
+            row = (await connection.execute(statement)).one_or_none()
+        if row is None:
+            return None
+        key_id, project_id, scopes, limit, expires_at = row
+        return KeyRow(key_id, project_id, frozenset(scopes), limit, expires_at)
+
+    async def ensure_default(
+        self, project_id: str = DEFAULT_PROJECT_ID, name: str = "Default"
+    ) -> None:
+        """Makes the project when it is missing; changes nothing otherwise."""
+        statement = insert(projects).values(id=project_id, name=name).on_conflict_do_nothing()
+        async with database_errors(), self._engine.begin() as connection:
+            await connection.execute(statement)
+
+    async def add_key(
+        self,
+        key_id: str,
+        project_id: str,
+        key_hash: str,
+        *,
+        prefix: str = "",
+        scopes: Iterable[str] = ("chat",),
+        expires_at: datetime | None = None,
+    ) -> None:
+        """Stores a key by its hash. `prefix` is the part that may be shown."""
+        statement = insert(api_keys).values(
+            id=key_id,
+            project_id=project_id,
+            key_hash=key_hash,
+            prefix=prefix,
+            scopes=sorted(scopes),
+            expires_at=expires_at,
+        )
+        async with database_errors(), self._engine.begin() as connection:
+            await connection.execute(statement)
+
+    async def revoke_key(self, key_id: str) -> bool:
+        """Ends a key for good; False when there is no such key or it was revoked before."""
+        statement = (
+            api_keys.update()
+            .where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
+            .values(revoked_at=func.now())
+            .returning(api_keys.c.id)
+        )
+        async with database_errors(), self._engine.begin() as connection:
+            return (await connection.execute(statement)).one_or_none() is not None

@@ -1,0 +1,191 @@
+"""The tables as the statements of this package see them; `migrations` makes them."""
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "uq": "%(table_name)s_%(column_0_name)s_key",
+        "ix": "%(table_name)s_%(column_0_name)s_idx",
+    }
+)
+
+_NOW = text("now()")
+_ZERO = text("0")
+_EMPTY = text("''")
+_FALSE = text("false")
+
+
+def _moment(name: str, *, nullable: bool = False) -> Column[object]:
+    default = None if nullable else _NOW
+    return Column(name, DateTime(timezone=True), nullable=nullable, server_default=default)
+
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, server_default=_EMPTY),
+    Column("requests_per_minute", Integer),
+    Column("settings", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    _moment("created_at"),
+    _moment("archived_at", nullable=True),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project_id", Text, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("key_hash", Text, nullable=False, unique=True),
+    Column("prefix", Text, nullable=False, server_default=_EMPTY),
+    Column("name", Text, nullable=False, server_default=_EMPTY),
+    Column("scopes", ARRAY(Text), nullable=False, server_default=text("'{chat}'::text[]")),
+    Column("requests_per_minute", Integer),
+    _moment("created_at"),
+    _moment("expires_at", nullable=True),
+    _moment("revoked_at", nullable=True),
+    Index(None, "project_id"),
+)
+
+
+def _count(name: str) -> Column[object]:
+    return Column(name, BigInteger, nullable=False, server_default=_ZERO)
+
+
+def _label(name: str) -> Column[object]:
+    return Column(name, Text, nullable=False, server_default=_EMPTY)
+
+
+# Partitioned by day, so that retention drops a table instead of deleting rows. PostgreSQL wants
+# the partition key in every unique key: the day is frozen when a request is admitted.
+usage_events = Table(
+    "usage_events",
+    metadata,
+    Column("day", Date, primary_key=True),
+    Column("event_id", Text, primary_key=True),
+    Column("started_at", DateTime(timezone=True), nullable=False),
+    _label("project"),
+    _label("key_id"),
+    _label("request_id"),
+    _label("endpoint"),
+    _label("client"),
+    Column("session_id", Text),
+    Column("agent_id", Text),
+    _label("asked_model"),
+    _label("model"),
+    _label("upstream"),
+    Column("stream", Boolean, nullable=False, server_default=_FALSE),
+    _label("status"),
+    Column("http_status", Integer, nullable=False, server_default=_ZERO),
+    Column("error_code", Text),
+    _count("input_tokens"),
+    _count("output_tokens"),
+    _count("cache_read_tokens"),
+    _count("cache_write_5m_tokens"),
+    _count("cache_write_1h_tokens"),
+    _count("thinking_tokens"),
+    _count("web_search_requests"),
+    Column("service_tier", Text),
+    Column("speed", Text),
+    Column("inference_geo", Text),
+    Column("estimated", Boolean, nullable=False, server_default=_FALSE),
+    Column("cost_usd", Numeric),
+    Column("price_date", Text),
+    Column("latency_ms", Double, nullable=False, server_default=_ZERO),
+    Column("first_token_ms", Double),
+    Column("batch_id", Text),
+    _moment("stored_at"),
+    Column("rolled_up", Boolean, nullable=False, server_default=_FALSE),
+    Index("usage_events_started_at_idx", "started_at"),
+    # Holds only what the roll-up has not seen: small at any size of the table.
+    Index("usage_events_pending_idx", "day", "event_id", postgresql_where=text("not rolled_up")),
+    postgresql_partition_by="RANGE (day)",
+)
+
+EVENT_COLUMNS: tuple[str, ...] = tuple(
+    column.name for column in usage_events.columns if column.name not in {"stored_at", "rolled_up"}
+)
+"""The columns an event fills, in order."""
+
+DIMENSIONS = ("project", "key_id", "model", "endpoint", "client", "upstream")
+"""What roll-ups keep apart, besides time."""
+
+TOKEN_SUMS = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+    "thinking_tokens",
+    "web_search_requests",
+)
+"""Sums that a roll-up row and an event have under the same name."""
+
+COUNTS = (
+    "requests",
+    "errors",
+    "aborted",
+    "estimated_requests",
+    "unpriced_requests",
+    "first_token_requests",
+)
+"""Numbers of requests in a roll-up row; `unpriced_requests` used something of unknown price."""
+
+AMOUNTS = ("cost_usd", "latency_ms", "first_token_ms")
+"""Sums that are no whole numbers; `cost_usd` leaves out what has no price."""
+
+MEASURES = (*COUNTS, *TOKEN_SUMS, *AMOUNTS)
+"""Every summed column of a roll-up row."""
+
+
+def _rollup(name: str, period: Column[object]) -> Table:
+    return Table(
+        name,
+        metadata,
+        period,
+        *(Column(dimension, Text, primary_key=True) for dimension in DIMENSIONS),
+        *(_count(measure) for measure in (*COUNTS, *TOKEN_SUMS)),
+        Column("cost_usd", Numeric, nullable=False, server_default=_ZERO),
+        Column("latency_ms", Double, nullable=False, server_default=_ZERO),
+        Column("first_token_ms", Double, nullable=False, server_default=_ZERO),
+    )
+
+
+usage_hourly = _rollup("usage_hourly", Column("hour", DateTime(timezone=True), primary_key=True))
+usage_daily = _rollup("usage_daily", Column("day", Date, primary_key=True))
+
+usage_rollup_state = Table(
+    "usage_rollup_state",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _moment("watermark", nullable=True),
+    _count("events"),
+    _moment("updated_at"),
+)
+
+journal_offsets = Table(
+    "journal_offsets",
+    metadata,
+    Column("file", Text, primary_key=True),
+    _count("position"),
+    _moment("updated_at"),
+)

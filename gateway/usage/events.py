@@ -1,0 +1,244 @@
+"""The usage event and the records of the journal it is made from.
+
+A record is one JSON object on one line, its kind under "record":
+
+    open    the request was admitted: who, what, when; the day is frozen here
+    start   the upstream's first event came: what the prompt will cost
+    close   the whole event, under the names of the columns of `usage_events`
+"""
+
+import os
+import time
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Literal, Protocol
+
+from gateway.wire import JSONObject
+
+Status = Literal["ok", "error", "aborted"]
+
+
+class UsageNumbers(Protocol):
+    """What the upstream says a request used; the meter of a stream has these too.
+
+    `input_tokens` are those neither read from nor written to the cache; `output_tokens` include
+    thinking.
+    """
+
+    @property
+    def input_tokens(self) -> int: ...  # noqa: D102 - the field's word
+    @property
+    def output_tokens(self) -> int: ...  # noqa: D102
+    @property
+    def cache_read_tokens(self) -> int: ...  # noqa: D102
+    @property
+    def cache_write_5m_tokens(self) -> int: ...  # noqa: D102
+    @property
+    def cache_write_1h_tokens(self) -> int: ...  # noqa: D102
+    @property
+    def thinking_tokens(self) -> int: ...  # noqa: D102
+    @property
+    def web_search_requests(self) -> int: ...  # noqa: D102
+    @property
+    def service_tier(self) -> str | None: ...  # noqa: D102
+    @property
+    def speed(self) -> str | None: ...  # noqa: D102
+    @property
+    def inference_geo(self) -> str | None: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUsage:
+    """Usage numbers of one request; zero where nothing is known."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_5m_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    thinking_tokens: int = 0
+    web_search_requests: int = 0
+    service_tier: str | None = None
+    speed: str | None = None
+    inference_geo: str | None = None
+
+
+NOTHING_USED = TokenUsage()
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOpened:
+    """An admitted request. `started_at` is UTC and `day` its date; times of day never move it."""
+
+    event_id: str
+    day: date
+    started_at: datetime
+    project: str
+    key_id: str
+    request_id: str
+    endpoint: str
+    client: str = ""
+    session_id: str | None = None
+    agent_id: str | None = None
+    asked_model: str = ""
+    model: str = ""
+    upstream: str = ""
+    stream: bool = False
+    batch_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a request ended. `model` and `upstream` are those that served it.
+
+    `cost_usd` is None when the price is unknown; `estimated` says that the output was counted by
+    the gateway because the answer was cut.
+    """
+
+    status: Status
+    http_status: int
+    model: str = ""
+    upstream: str = ""
+    error_code: str | None = None
+    estimated: bool = False
+    cost_usd: Decimal | None = None
+    price_date: str | None = None
+    latency_ms: float = 0.0
+    first_token_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UsageEvent:
+    """One finished, failed or cut request: a row of `usage_events`, field by field."""
+
+    event_id: str
+    day: date
+    started_at: datetime
+    project: str
+    key_id: str
+    request_id: str
+    endpoint: str
+    client: str
+    session_id: str | None
+    agent_id: str | None
+    asked_model: str
+    model: str
+    upstream: str
+    stream: bool
+    status: Status
+    http_status: int
+    error_code: str | None
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_5m_tokens: int
+    cache_write_1h_tokens: int
+    thinking_tokens: int
+    web_search_requests: int
+    service_tier: str | None
+    speed: str | None
+    inference_geo: str | None
+    estimated: bool
+    cost_usd: Decimal | None
+    price_date: str | None
+    latency_ms: float
+    first_token_ms: float | None
+    batch_id: str | None
+
+
+_OPENED = tuple(field.name for field in fields(RequestOpened))
+_NUMBERS = tuple(field.name for field in fields(TokenUsage))
+_EVENT = tuple(field.name for field in fields(UsageEvent))
+
+
+def new_event_id() -> str:
+    """A new id: 12 hex digits of milliseconds, so that ids sort by time, and 20 of chance."""
+    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+
+
+def now() -> tuple[datetime, date]:
+    """The moment a request starts and the day it is billed on, both UTC."""
+    started_at = datetime.now(UTC)
+    return started_at, started_at.date()
+
+
+def close_event(opened: RequestOpened, outcome: Outcome, usage: UsageNumbers) -> UsageEvent:
+    """The event of a request that has ended."""
+    return UsageEvent(
+        event_id=opened.event_id,
+        day=opened.day,
+        started_at=opened.started_at,
+        project=opened.project,
+        key_id=opened.key_id,
+        request_id=opened.request_id,
+        endpoint=opened.endpoint,
+        client=opened.client,
+        session_id=opened.session_id,
+        agent_id=opened.agent_id,
+        asked_model=opened.asked_model,
+        model=outcome.model or opened.model,
+        upstream=outcome.upstream or opened.upstream,
+        stream=opened.stream,
+        status=outcome.status,
+        http_status=outcome.http_status,
+        error_code=outcome.error_code,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_5m_tokens=usage.cache_write_5m_tokens,
+        cache_write_1h_tokens=usage.cache_write_1h_tokens,
+        thinking_tokens=usage.thinking_tokens,
+        web_search_requests=usage.web_search_requests,
+        service_tier=usage.service_tier,
+        speed=usage.speed,
+        inference_geo=usage.inference_geo,
+        estimated=outcome.estimated,
+        cost_usd=outcome.cost_usd,
+        price_date=outcome.price_date,
+        latency_ms=outcome.latency_ms,
+        first_token_ms=outcome.first_token_ms,
+        batch_id=opened.batch_id,
+    )
+
+
+def open_record(opened: RequestOpened) -> JSONObject:
+    """The `open` record of a request."""
+    return {"record": "open", **{name: getattr(opened, name) for name in _OPENED}}
+
+
+def start_record(
+    event_id: str, model: str, upstream: str, usage: UsageNumbers, first_token_ms: float | None
+) -> JSONObject:
+    """The `start` record of a request: what is owed even if nothing more is heard of it."""
+    return {
+        "record": "start",
+        "event_id": event_id,
+        "model": model,
+        "upstream": upstream,
+        "first_token_ms": first_token_ms,
+        **{name: getattr(usage, name) for name in _NUMBERS},
+    }
+
+
+def close_record(event: UsageEvent) -> JSONObject:
+    """The `close` record of a request. The cost is written in digits: it is money."""
+    record: JSONObject = {"record": "close", **{name: getattr(event, name) for name in _EVENT}}
+    record["day"] = event.day.isoformat()
+    record["started_at"] = event.started_at.isoformat()
+    if event.cost_usd is not None:
+        record["cost_usd"] = str(event.cost_usd)
+    return record
+
+
+def usage_of(record: JSONObject) -> TokenUsage:
+    """The usage numbers in a `start` or `close` record; unknown fields of it are left alone."""
+    return TokenUsage(**{name: record[name] for name in _NUMBERS if name in record})
+
+
+def opened_of(record: JSONObject) -> RequestOpened:
+    """The request in an `open` record. Raises KeyError, TypeError or ValueError when it is none."""
+    values = {name: record[name] for name in _OPENED if name in record}
+    values["day"] = date.fromisoformat(record["day"])
+    values["started_at"] = datetime.fromisoformat(record["started_at"])
+    return RequestOpened(**values)

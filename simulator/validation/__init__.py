@@ -1,0 +1,1 @@
+"""What the API refuses, by subject; `validation.request.check_request` runs them all."""

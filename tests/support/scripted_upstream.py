@@ -1,0 +1,85 @@
+"""A bare HTTP server that does one scripted thing with each request, for faults of the wire."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class ScriptedUpstream:
+    """Answers each request by the next of its handlers, the last one over and over."""
+
+    def __init__(self, *handlers: Handler) -> None:
+        self._handlers = list(handlers)
+        self.connections = 0
+        self.heads: list[bytes] = []
+        self.bodies: list[bytes] = []
+        self.closed = asyncio.Event()
+        self.base_url = ""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection."""
+        self.connections += 1
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                self.heads.append(head)
+                length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+                self.bodies.append(await reader.readexactly(length))
+                more = len(self._handlers) > 1
+                await (self._handlers.pop(0) if more else self._handlers[0])(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            self.closed.set()
+            writer.close()
+
+
+@asynccontextmanager
+async def scripted_upstream(*handlers: Handler) -> AsyncIterator[ScriptedUpstream]:
+    """A running upstream; `base_url` says where."""
+    upstream = ScriptedUpstream(*handlers)
+    listener = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
+    upstream.base_url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    async with listener:
+        yield upstream
+
+
+async def write_chunk(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """One chunk of a chunked body."""
+    writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+    await writer.drain()
+
+
+def write_head(writer: asyncio.StreamWriter, status: str = "200 OK") -> None:
+    """The head of a chunked answer."""
+    writer.write(f"HTTP/1.1 {status}\r\ntransfer-encoding: chunked\r\n\r\n".encode())
+
+
+async def write_end(writer: asyncio.StreamWriter) -> None:
+    """The end of a chunked body."""
+    writer.write(b"0\r\n\r\n")
+    await writer.drain()
+
+
+def streams(*pieces: bytes) -> Handler:
+    """A handler that answers 200 with these pieces, one chunk each."""
+
+    async def handle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        write_head(writer)
+        for piece in pieces:
+            await write_chunk(writer, piece)
+        await write_end(writer)
+
+    return handle
+
+
+def refuses(status: str, body: bytes, *headers: str) -> Handler:
+    """A handler that answers with an error body."""
+
+    async def handle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lines = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", *headers]
+        writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+        await writer.drain()
+
+    return handle

@@ -1,0 +1,61 @@
+"""JSON in and out: strict where the wire is, lenient where real streams are not."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import wire
+from gateway.errors import InvalidRequestError
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(JSON_VALUES)
+def test_what_is_dumped_is_loaded_again(value: object) -> None:
+    assert wire.loads(wire.dumps(value)) == value
+
+
+@given(st.text(alphabet=st.characters()))
+def test_any_text_can_be_dumped(text: str) -> None:
+    wire.dumps({"text": text}).decode("utf-8")
+
+
+def test_lone_surrogates_are_read_and_replaced() -> None:
+    value = wire.loads(b'{"half": "\\ud83d"}')
+    assert value == {"half": "\ud83d"}
+    assert wire.loads(wire.dumps(value)) == {"half": "\ufffd"}
+
+
+def test_integers_beyond_64_bits_keep_their_digits() -> None:
+    assert wire.dumps([10**30]) == b"[1" + b"0" * 30 + b"]"
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"NaN", b'"\xff"', b"[" * 5000, b"{'a': 1}"])
+def test_what_is_not_json_is_refused_without_showing_it(data: bytes) -> None:
+    with pytest.raises(wire.JSONDecodeError, match="at byte"):
+        wire.loads(data)
+
+
+@pytest.mark.parametrize("data", [b"[]", b'"secret"', b"1", b"null"])
+def test_a_body_must_be_an_object(data: bytes) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        wire.loads_object(data)
+    assert caught.value.param == "$"
+    assert "secret" not in caught.value.message
+
+
+def test_sorted_dumps_do_not_depend_on_the_order_of_keys() -> None:
+    assert wire.dumps_sorted({"b": 1, "a": 2}) == wire.dumps_sorted({"a": 2, "b": 1})
+
+
+@pytest.mark.parametrize("leaf", ["\ud83d", "plain"])
+def test_values_nested_too_deeply_to_be_written_are_refused(leaf: str) -> None:
+    value: object = leaf
+    for _ in range(600):
+        value = [value]
+    with pytest.raises(InvalidRequestError, match="deeply"):
+        wire.dumps(value)

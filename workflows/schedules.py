@@ -1,0 +1,119 @@
+"""What runs by the clock, and how the server is brought to it."""
+
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import (
+    AddSearchAttributesRequest,
+    ListSearchAttributesRequest,
+)
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from temporalio.service import RPCError
+
+from gateway.durable import (
+    MAINTENANCE_QUEUE,
+    SEARCH_ATTRIBUTES,
+    USAGE_ROLLUP_ID,
+    USAGE_ROLLUP_WORKFLOW,
+    UsageRollupInput,
+)
+from workflows.options import MAINTENANCE_RUN_TIMEOUT, WORKFLOW_TASK_TIMEOUT
+
+ROLLUP_INTERVAL = timedelta(minutes=1)
+
+_log = logging.getLogger(__name__)
+
+
+async def ensure_schedules(client: Client) -> None:
+    """Makes every schedule, or updates it where it stands. Safe from any number of processes."""
+    searchable = await ensure_search_attributes(client)
+    await _ensure(client, USAGE_ROLLUP_ID, usage_rollup_schedule(searchable=searchable))
+
+
+def usage_rollup_schedule(*, searchable: bool = True) -> Schedule:
+    """Every minute, never two at a time; after an outage once, not once for each minute."""
+    return Schedule(
+        action=ScheduleActionStartWorkflow(
+            USAGE_ROLLUP_WORKFLOW,
+            UsageRollupInput(),
+            id=USAGE_ROLLUP_ID,
+            task_queue=MAINTENANCE_QUEUE,
+            run_timeout=MAINTENANCE_RUN_TIMEOUT,
+            task_timeout=WORKFLOW_TASK_TIMEOUT,
+            typed_search_attributes=(
+                _attributes({"GatewayKind": "usage-rollup"})
+                if searchable
+                else TypedSearchAttributes.empty
+            ),
+            static_summary="Fold usage events into hours and days",
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=ROLLUP_INTERVAL)]),
+        policy=SchedulePolicy(
+            overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)
+        ),
+    )
+
+
+async def ensure_search_attributes(client: Client) -> bool:
+    """Registers the gateway's search attributes; False when the server does not let us.
+
+    On Temporal Cloud an administrator adds them; without them everything runs, only the lists of
+    the UI cannot be filtered.
+    """
+    try:
+        known = await client.operator_service.list_search_attributes(
+            ListSearchAttributesRequest(namespace=client.namespace)
+        )
+        missing = [name for name in SEARCH_ATTRIBUTES if name not in known.custom_attributes]
+        if missing:
+            await client.operator_service.add_search_attributes(
+                AddSearchAttributesRequest(
+                    namespace=client.namespace,
+                    search_attributes=dict.fromkeys(
+                        missing, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+                    ),
+                )
+            )
+    except RPCError as error:
+        _log.warning(
+            "search attributes %s are not registered (%s)",
+            ", ".join(SEARCH_ATTRIBUTES),
+            error.status.name,
+        )
+        return False
+    return True
+
+
+async def _ensure(client: Client, schedule_id: str, wanted: Schedule) -> None:
+    try:
+        await client.create_schedule(schedule_id, wanted)
+    except ScheduleAlreadyRunningError:
+
+        def updated(standing: ScheduleUpdateInput) -> ScheduleUpdate:
+            wanted.state = standing.description.schedule.state  # a pause by an operator stays
+            return ScheduleUpdate(schedule=wanted)
+
+        await client.get_schedule_handle(schedule_id).update(updated)
+
+
+def _attributes(values: Mapping[str, str]) -> TypedSearchAttributes:
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(SearchAttributeKey.for_keyword(name), value)
+            for name, value in values.items()
+        ]
+    )
