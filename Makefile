@@ -13,10 +13,10 @@ FAST_TESTS := $(wildcard tests/unit tests/golden tests/architecture tests/docs)
 SLOW_TESTS := $(wildcard tests/contract tests/integration)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev test check format bench lock clean
+.PHONY: help install run dev test test-clients check format bench lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 install: .venv/.installed ## make .venv with the coding-gateway command in it; starts nothing
 
@@ -25,9 +25,13 @@ run: install ## install, then start everything: ARGS="--port 8090" adds options
 
 dev: .venv/.installed-dev ## install what tests and checks need as well
 
-test: dev ## run every test: fast groups first
+test: dev ## run every test: fast groups first, real clients last
 	@$(call timed,fast tests,$(BIN)/python -m pytest --durations=10 $(FAST_TESTS))
 	@$(call timed,slow tests,$(BIN)/python -m pytest --durations=15 $(SLOW_TESTS))
+	@$(MAKE) --no-print-directory test-clients
+
+test-clients: dev ## drive real coding clients; installs them once; SKIP_NPM=1 leaves out JavaScript
+	@$(call timed,client tests,$(BIN)/python -m pytest --durations=10 tests/clients)
 
 check: dev ## format, lint, types, layers, lock files; changes nothing
 	@$(call timed,format,$(BIN)/ruff format --check --quiet .)
@@ -50,7 +54,7 @@ lock: dev ## resolve the dependencies of pyproject.toml anew, keeping versions t
 	$(BIN)/python requirements/check.py
 
 clean: ## remove .venv, caches and builds; data of stacks stays
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf .venv .stamps .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:

@@ -18,16 +18,13 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
-from activities.usage_rollup import UsageRollupActivities
+from activities.registry import maintenance_activities
 from gateway.config import SettingsError, load_settings, secret_values
 from gateway.durable import MAINTENANCE_QUEUE, EngineAddress, engine_address
-from gateway.storage.database import create_engine
-from gateway.storage.usage_rollup import UsageRollupStore
-from gateway.storage.usage_store import UsageStore
 from gateway.telemetry.logs import configure_logging
 from workflows.connection import connect
+from workflows.registry import MAINTENANCE_WORKFLOWS
 from workflows.schedules import ensure_schedules
-from workflows.usage_rollup import UsageRollupWorkflow
 
 _GRACE = timedelta(seconds=10)  # for activities that run when the worker is told to stop
 _log = logging.getLogger("worker")
@@ -59,17 +56,14 @@ async def _run(address: EngineAddress, database_url: str, chosen: argparse.Names
     client = await _connected(address, stop)
     if client is None:
         return
-    engine = create_engine(database_url, application_name="coding-gateway worker")
-    usage = UsageRollupActivities(UsageStore(engine), UsageRollupStore(engine))
-    worker = Worker(
-        client,
-        task_queue=chosen.task_queue,
-        workflows=[UsageRollupWorkflow],
-        activities=[usage.make_usage_partitions, usage.fold_usage],
-        graceful_shutdown_timeout=_GRACE,
-    )
     async with contextlib.AsyncExitStack() as exits:
-        exits.push_async_callback(engine.dispose)
+        worker = Worker(
+            client,
+            task_queue=chosen.task_queue,
+            workflows=MAINTENANCE_WORKFLOWS,
+            activities=await exits.enter_async_context(maintenance_activities(database_url)),
+            graceful_shutdown_timeout=_GRACE,
+        )
         await exits.enter_async_context(worker)
         if chosen.ready_file is not None:
             chosen.ready_file.touch()

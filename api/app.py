@@ -11,7 +11,17 @@ from api.dispatch import HotRoutesMiddleware
 from api.errors import install_error_handlers
 from api.middleware import EdgeMiddleware
 from api.openapi import describe_hot_routes
-from api.routes import chat_completions, debug, health, messages, models, simple_chat
+from api.routes import (
+    chat_completions,
+    completions,
+    debug,
+    embeddings,
+    health,
+    messages,
+    models,
+    responses,
+    simple_chat,
+)
 from api.routes.admin import metrics, usage
 from gateway.config import Settings, SettingsError, load_settings, secret_values
 from gateway.services import check_settings, running_services, temporal_address
@@ -19,7 +29,7 @@ from gateway.telemetry.logs import configure_logging
 from gateway.version import VERSION
 from workflows.client import TemporalEngine
 
-ROUTERS = (models.router, health.router, debug.router, metrics.router)
+ROUTERS = (models.router, responses.router, health.router, debug.router, metrics.router)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -44,7 +54,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     app.state.settings = settings
-    hot_routes = [*chat_completions.ROUTES, *messages.ROUTES, *simple_chat.ROUTES]
+    hot_routes = [
+        *chat_completions.ROUTES,
+        *messages.ROUTES,
+        *responses.ROUTES,
+        *completions.ROUTES,
+        *embeddings.ROUTES,
+        *simple_chat.ROUTES,
+    ]
     app.router.routes[:0] = hot_routes
     app.add_middleware(HotRoutesMiddleware, routes=hot_routes)
     app.add_middleware(EdgeMiddleware, settings=settings)  # the last added is the outermost

@@ -5,6 +5,16 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from api.openapi_openai import (
+    COMPLETION_ANSWER,
+    COMPLETION_REQUEST,
+    EMBEDDING_ANSWER,
+    EMBEDDING_REQUEST,
+    INPUT_TOKENS_ANSWER,
+    RESPONSE_ANSWER,
+    RESPONSE_REQUEST,
+)
+
 _ERROR = {
     "type": "object",
     "required": ["error"],
@@ -23,10 +33,15 @@ _ERROR = {
 }
 _CHAT_REQUEST = {
     "type": "object",
-    "required": ["model", "messages"],
+    "required": ["model"],
+    "anyOf": [{"required": ["messages"]}, {"required": ["input"]}],
     "properties": {
         "model": {"type": "string"},
         "messages": {"type": "array", "items": {"type": "object"}, "minItems": 1},
+        "input": {
+            "description": "In place of messages: items of the Responses API, as Cursor sends them",
+            "type": ["array", "string"],
+        },
         "stream": {"type": ["boolean", "null"]},
         "max_completion_tokens": {"type": ["integer", "null"], "minimum": 1},
         "tools": {"type": ["array", "null"], "items": {"type": "object"}},
@@ -115,6 +130,9 @@ _ANTHROPIC_ERROR = {
 }
 
 
+_EVENTS = {"description": "Server-sent events of the protocol"}
+
+
 def describe_hot_routes(app: FastAPI) -> None:
     """Add the hot routes to the OpenAPI document of `app`."""
 
@@ -150,12 +168,28 @@ def _hot_paths() -> dict[str, Any]:
         "Anthropic Messages, byte for byte", _MESSAGES_REQUEST, _MESSAGES_ANSWER, _ANTHROPIC_ERROR
     )
     count = _operation("Anthropic's token count", _COUNT_REQUEST, _COUNT_ANSWER, _ANTHROPIC_ERROR)
-    for streamed in (chat, messages):
-        streamed["responses"]["200"]["content"]["text/event-stream"] = {
-            "schema": {"type": "string"}
-        }
+    completion = _operation(
+        "Legacy completion of a prompt, or of the gap before a suffix",
+        COMPLETION_REQUEST,
+        COMPLETION_ANSWER,
+    )
+    embeddings = _operation(
+        "Embeddings of the configured provider; 501 without one",
+        EMBEDDING_REQUEST,
+        EMBEDDING_ANSWER,
+    )
+    response = _operation("OpenAI's Responses API", RESPONSE_REQUEST, RESPONSE_ANSWER)
+    input_tokens = _operation(
+        "Tokens a response's input would take", RESPONSE_REQUEST, INPUT_TOKENS_ANSWER
+    )
+    for streamed in (chat, messages, completion, response):
+        streamed["responses"]["200"]["content"]["text/event-stream"] = {"schema": _EVENTS}
     return {
         "/v1/chat/completions": {"post": chat},
+        "/v1/completions": {"post": completion},
+        "/v1/embeddings": {"post": embeddings},
+        "/v1/responses": {"post": response},
+        "/v1/responses/input_tokens": {"post": input_tokens},
         "/v1/messages": {"post": messages},
         "/v1/messages/count_tokens": {"post": count},
         "/chat": {"post": _operation("A prompt in, a text out", _SIMPLE_REQUEST, _SIMPLE_ANSWER)},

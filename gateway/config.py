@@ -64,6 +64,11 @@ class Settings(BaseSettings):
     admin_api_key: SecretStr | None = Field(
         default=None, description="Key for the admin endpoints; GATEWAY_API_KEY when unset"
     )
+    encryption_keys: SecretStr | None = Field(
+        default=None,
+        description="Comma list of secrets that seal stored turns; the first seals, all open; "
+        "`coding-gateway up` makes one",
+    )
     origin_secret: SecretStr | None = Field(
         default=None, description="When set, every request must carry it in X-Origin-Secret"
     )
@@ -124,6 +129,31 @@ class Settings(BaseSettings):
     enable_fast_mode: bool = Field(
         default=False,
         description="Let `service_tier: fast` mean fast mode where it exists, at twice the price",
+    )
+
+    small_model: str = Field(
+        default="claude-haiku-5-5",
+        description="Model of short calls that name none: POST /v1/completions",
+    )
+    embedding_api_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/]+[^\s]*$",
+        description="Base URL of an OpenAI-compatible provider of embeddings, with its /v1",
+    )
+    embedding_api_key: SecretStr | None = Field(
+        default=None, description="Key for the provider of embeddings, when it wants one"
+    )
+    embedding_model: str | None = Field(
+        default=None,
+        description="Model of the provider for every request; the client's name when unset",
+    )
+
+    # --- what is kept ---
+    turn_ttl_seconds: int = Field(
+        default=259_200, ge=60, description="How long signed thinking is kept for its conversation"
+    )
+    responses_ttl_days: int = Field(
+        default=30, ge=1, description="How long stored Responses are kept"
     )
 
     # --- limits and reliability ---

@@ -18,6 +18,10 @@ USAGE_ROLLUP_WORKFLOW = "UsageRollupWorkflow"
 USAGE_ROLLUP_ID = "usage-rollup"
 """Id of the schedule, and the beginning of the id of each of its runs."""
 
+RETENTION_WORKFLOW = "RetentionWorkflow"
+RETENTION_ID = "retention"
+"""Id of the schedule, and the beginning of the id of each of its runs."""
+
 SEARCH_ATTRIBUTES = ("GatewayProject", "GatewayKind", "GatewayStatus")
 """Keywords that every workflow can be found by."""
 
@@ -99,6 +103,41 @@ class PartitionsResult:
     """The days (YYYY-MM-DD) whose tables were made."""
 
     made: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionInput:
+    """How much one run removes: of each kind `steps` transactions of up to `rows_per_step` rows.
+
+    What is left waits for the next run; the defaults are a million rows of each kind.
+    """
+
+    rows_per_step: int = 1_000
+    steps: int = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionResult:
+    """Rows removed by kind, and whether any were left."""
+
+    removed: dict[str, int]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveExpiredInput:
+    """One step: up to `limit` rows of a kind (`turns`, `responses`)."""
+
+    kind: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveExpiredResult:
+    """What one step removed, and whether more may be left."""
+
+    removed: int
+    more: bool
 
 
 class DurableEngine(Protocol):

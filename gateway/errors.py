@@ -13,6 +13,7 @@
       RequestTooLargeError           413  body over the limit
       RateLimitError                 429  a limit of the gateway itself
       InternalError                  500  a fault of the gateway
+      NotConfiguredError             501  a part that this gateway was set up without
       UnavailableError               503  a part the request needs is down
       UpstreamError                  ---  Claude's API refused or failed; status as mapped
         UpstreamUnreachableError     502  connection, TLS or protocol failure
@@ -137,6 +138,13 @@ class RateLimitError(GatewayError):
 
 class InternalError(GatewayError):
     """A fault of the gateway; the log has the detail under the request id."""
+
+
+class NotConfiguredError(GatewayError):
+    """The request needs a part that this gateway was set up without."""
+
+    status = 501
+    code = "not_configured"
 
 
 class UnavailableError(GatewayError):

@@ -26,14 +26,18 @@ from temporalio.service import RPCError
 
 from gateway.durable import (
     MAINTENANCE_QUEUE,
+    RETENTION_ID,
+    RETENTION_WORKFLOW,
     SEARCH_ATTRIBUTES,
     USAGE_ROLLUP_ID,
     USAGE_ROLLUP_WORKFLOW,
+    RetentionInput,
     UsageRollupInput,
 )
 from workflows.options import MAINTENANCE_RUN_TIMEOUT, WORKFLOW_TASK_TIMEOUT
 
 ROLLUP_INTERVAL = timedelta(minutes=1)
+RETENTION_INTERVAL = timedelta(hours=1)
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +46,7 @@ async def ensure_schedules(client: Client) -> None:
     """Makes every schedule, or updates it where it stands. Safe from any number of processes."""
     searchable = await ensure_search_attributes(client)
     await _ensure(client, USAGE_ROLLUP_ID, usage_rollup_schedule(searchable=searchable))
+    await _ensure(client, RETENTION_ID, retention_schedule(searchable=searchable))
 
 
 def usage_rollup_schedule(*, searchable: bool = True) -> Schedule:
@@ -62,6 +67,30 @@ def usage_rollup_schedule(*, searchable: bool = True) -> Schedule:
             static_summary="Fold usage events into hours and days",
         ),
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=ROLLUP_INTERVAL)]),
+        policy=SchedulePolicy(
+            overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)
+        ),
+    )
+
+
+def retention_schedule(*, searchable: bool = True) -> Schedule:
+    """Every hour, never two at a time; after an outage once."""
+    return Schedule(
+        action=ScheduleActionStartWorkflow(
+            RETENTION_WORKFLOW,
+            RetentionInput(),
+            id=RETENTION_ID,
+            task_queue=MAINTENANCE_QUEUE,
+            run_timeout=MAINTENANCE_RUN_TIMEOUT,
+            task_timeout=WORKFLOW_TASK_TIMEOUT,
+            typed_search_attributes=(
+                _attributes({"GatewayKind": "retention"})
+                if searchable
+                else TypedSearchAttributes.empty
+            ),
+            static_summary="Remove expired turns and responses",
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=RETENTION_INTERVAL)]),
         policy=SchedulePolicy(
             overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)
         ),

@@ -28,6 +28,8 @@ class Model:
 
     `thinking` are the accepted `thinking.type` values; `thinks_by_default` is what happens when the
     field is left out; thinking `disabled` or `between_tools` goes with efforts up to `high` only.
+    `preserved_thinking`: thinking is bound to the conversation it was made in and is refused in any
+    other; assumed of a model nobody has told about, because that is always safe.
     `created` is the Unix time of release, 0 when not published. `price` is None when nobody has
     told what the model costs.
     """
@@ -37,6 +39,7 @@ class Model:
     max_output_tokens: int = 128_000
     thinking: tuple[str, ...] = ()
     thinks_by_default: bool = False
+    preserved_thinking: bool = True
     efforts: tuple[str, ...] = ()
     default_effort: str | None = None
     forced_tool_choice: bool = False

@@ -128,6 +128,20 @@ def _embedded_url(options: argparse.Namespace) -> str:
     return url
 
 
+def connect(options: argparse.Namespace) -> int:
+    """Print or write the configuration of a client."""
+    from gateway.cli.connect import connect as run  # noqa: PLC0415 - loads YAML and TOML editors
+
+    return run(options)
+
+
+def chat(options: argparse.Namespace) -> int:
+    """Answer a question in the terminal."""
+    from gateway.cli.chat import chat as run  # noqa: PLC0415 - loads the HTTP client
+
+    return run(options)
+
+
 def api(options: argparse.Namespace) -> int:
     """Serve the API; one process takes the place of this one."""
     load_settings()

@@ -14,6 +14,8 @@ One URL for coding IDEs and agents in front of Claude.
   coding-gateway up        start everything that has no URL and serve
   coding-gateway status    what runs, and how it feels
   coding-gateway doctor    check each part and say how to mend it
+  coding-gateway connect   configure an IDE, an agent or an SDK
+  coding-gateway chat      ask something in the terminal
 
 Settings are environment variables, read from .env too; README.md lists them.
 """
@@ -33,6 +35,35 @@ examples:
   ANTHROPIC_API_KEY=sk-ant-... coding-gateway up --api-processes 4
   coding-gateway up --data-dir ~/second --port 8090      # a second stack beside the first
   coding-gateway up --json > ready.json                  # one line, when ready
+"""
+
+_CONNECT = """\
+Print the configuration with which a client uses the stack that runs here: the file and what must
+stand in it, variables, steps. Without a client: a list of them. With --write the client's own file
+is changed: everything else in it stays, a copy with the time in its name is kept beside it, and a
+second run changes nothing. A file that cannot be read is left alone.
+
+The output holds the key. Exit code 1: nothing could be written, or no gateway was found.
+"""
+
+_CONNECT_EXAMPLES = """\
+examples:
+  coding-gateway connect
+  coding-gateway connect codex --write
+  coding-gateway connect cursor --base-url https://gateway.example.com --api-key cgw_...
+"""
+
+_CHAT = """\
+Send a question to the stack that runs here and print the answer while it comes; `-` reads the
+question from standard input. Without a question, in a terminal, a conversation begins.
+
+Exit code 1: there was no answer, or only a part of one; 130: stopped by Ctrl-C.
+"""
+
+_CHAT_EXAMPLES = """\
+examples:
+  coding-gateway chat "What is a monad?"
+  git diff | coding-gateway chat --system "Review this diff" -
 """
 
 _API = """\
@@ -71,6 +102,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_up(add)
     _add_status(add)
     _add_doctor(add)
+    _add_connect(add)
+    _add_chat(add)
     _add_migrate(add)
     _add_api(add)
     _add_worker(add)
@@ -159,6 +192,47 @@ def _add_migrate(add: _Commands) -> None:
         metavar="SECONDS",
         help="how long to wait for a database that does not answer (default: %(default)s)",
     )
+
+
+def _add_connect(add: _Commands) -> None:
+    connect = _command(
+        add, "connect", "configure an IDE, an agent or an SDK", _CONNECT, _CONNECT_EXAMPLES
+    )
+    connect.add_argument("client", nargs="?", type=_client, metavar="CLIENT", help="see the list")
+    connect.add_argument("--write", action="store_true", help="change the client's own file")
+    _gateway(connect)
+
+
+def _add_chat(add: _Commands) -> None:
+    chat = _command(add, "chat", "ask something in the terminal", _CHAT, _CHAT_EXAMPLES)
+    chat.add_argument("question", nargs="*", metavar="QUESTION", help="`-` reads standard input")
+    chat.add_argument("--system", metavar="TEXT", help="instructions for the model")
+    chat.add_argument(
+        "--no-stream", action="store_true", help="wait for the whole answer, then print it"
+    )
+    _gateway(chat)
+
+
+def _gateway(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--model", metavar="NAME", help="default: DEFAULT_MODEL")
+    command.add_argument(
+        "--base-url", metavar="URL", help="another gateway than the one that runs here"
+    )
+    command.add_argument(
+        "--api-key",
+        metavar="KEY",
+        help="its key (default: GATEWAY_API_KEY, else the one of the stack that runs here)",
+    )
+    _data_dir(command)
+
+
+def _client(text: str) -> str:
+    from gateway.cli.clients.registry import CLIENTS  # noqa: PLC0415 - loads the file editors
+
+    names = [client.name for client in CLIENTS]
+    if text not in names:
+        raise argparse.ArgumentTypeError(f"no client is called {text!r}: {', '.join(names)}")
+    return text
 
 
 def _add_api(add: _Commands) -> None:

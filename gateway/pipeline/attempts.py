@@ -77,12 +77,14 @@ class Begun:
 class Attempts:
     """Sends requests to one upstream by the rules of `policy`.
 
-    `on_failure` is told of every failed attempt, for the metrics.
+    `on_failure` is told of every failed attempt, for the metrics; `error_of` makes the error of an
+    answer's status, headers and body.
     """
 
     transport: UpstreamTransport
     policy: RetryPolicy
     on_failure: Callable[[str, UpstreamError], None]
+    error_of: Callable[[int, Mapping[str, str], bytes], UpstreamError] = upstream_error
 
     async def begin(self, call: UpstreamCall) -> Begun:
         """The first good answer. Raises the last UpstreamError when none comes."""
@@ -112,7 +114,7 @@ class Attempts:
         try:
             if response.status != 200:
                 said = await response.read_all(_ERROR_BODY_LIMIT_BYTES)
-                raise upstream_error(response.status, response.headers, said)
+                raise self.error_of(response.status, response.headers, said)
             begun = Begun(response, SSEFramer(), [], b"", attempt)
             if call.streamed:
                 await self._first_event(begun)

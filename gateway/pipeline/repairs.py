@@ -16,17 +16,32 @@ from gateway.protocols.model_fit import Fitted
 from gateway.protocols.shared.failures import context_overflow
 
 _SCHEMA_REFUSED = re.compile(r"output_config\.format|json_?schema|compiled grammar", re.IGNORECASE)
+_THINKING_REFUSED = re.compile(
+    r"thinking.*(bound to a different|cannot be modified)|Invalid `signature` in `thinking`",
+    re.DOTALL,
+)
 _OUTPUT_FLOOR_TOKENS = 1024  # shrinking below this would only cut the answer
 
 
-def repairs_of(fitted: Fitted) -> Callable[[UpstreamError], Repair | None]:
-    """What may be sent instead of `fitted` after a refusal."""
+def repairs_of(
+    fitted: Fitted, repaired: Callable[[str, wire.JSONObject], None] = lambda _name, _body: None
+) -> Callable[[UpstreamError], Repair | None]:
+    """What may be sent instead of `fitted` after a refusal, each repair once.
+
+    `repaired` is told the name of a repair and the body that is sent.
+    """
+    used: set[str] = set()
 
     def repair(error: UpstreamError) -> Repair | None:
         if error.upstream_status != 400:
             return None
         changed = _changed(error, fitted)
-        return Repair(changed[0], wire.dumps(changed[1])) if changed is not None else None
+        if changed is None or changed[0] in used:
+            return None
+        name, body = changed
+        used.add(name)
+        repaired(name, body)
+        return Repair(name, wire.dumps(body))
 
     return repair
 
@@ -40,7 +55,7 @@ def _changed(error: UpstreamError, fitted: Fitted) -> tuple[str, wire.JSONObject
         return "max_tokens", with_max_tokens(fitted.body, room)
     if "role 'system' is not supported" in text:
         return "system_messages", without_system_messages(fitted.body)
-    if "thinking" in text and ("bound to a different" in text or "cannot be modified" in text):
+    if _THINKING_REFUSED.search(text):
         return "thinking", without_thinking(fitted.body)
     if fitted.loose_schema is not None and _SCHEMA_REFUSED.search(text):
         return "schema", with_schema_instruction(fitted.body, fitted.loose_schema)

@@ -26,6 +26,30 @@ class StreamTranslator(Protocol):
         """The terminal error event of the protocol."""
 
 
+class AnswerListener(Protocol):
+    """Hears an answer pass by, to keep what the next request will need of it."""
+
+    def feed(self, events: list[Event]) -> None:
+        """Events of the answer, as they come, before they are translated."""
+
+    def answered(self) -> None:
+        """The answer is complete; called before its last bytes leave. Never waits."""
+
+
+class _Nobody:
+    """Hears nothing."""
+
+    def feed(self, events: list[Event]) -> None:
+        """Nothing is kept."""
+
+    def answered(self) -> None:
+        """Nothing is kept."""
+
+
+NOBODY: AnswerListener = _Nobody()
+"""For answers of which nothing is kept."""
+
+
 class Reply:
     """An answer that has begun. A stream is read by `next`, any other by `whole`.
 
@@ -74,12 +98,19 @@ class StreamedReply(Reply):
     """A translated stream. `first` are the bytes for the events of `begun`."""
 
     def __init__(
-        self, begun: Begun, translator: StreamTranslator, first: bytes, settle: Settle
+        self,
+        begun: Begun,
+        translator: StreamTranslator,
+        first: bytes,
+        settle: Settle,
+        listener: AnswerListener = NOBODY,
     ) -> None:
         super().__init__(begun, translator.meter, settle)
         self.keep_alive = translator.KEEP_ALIVE
         self._translator = translator
         self._first: bytes | None = first
+        self._listener = listener
+        listener.feed(begun.events)
 
     async def next(self) -> bytes | None:
         """The client's bytes for the next read of the upstream."""
@@ -93,13 +124,17 @@ class StreamedReply(Reply):
         if self._translator.failure is not None:
             return data + self._fail(self._translator.failure)
         self.finished = self._translator.meter.completed
+        if self.finished:
+            self._listener.answered()
         return data
 
     async def _translated(self) -> bytes:
         if self._first is not None:
             first, self._first = self._first, None
             return first
-        return self._translator.feed(self.begun.framer.feed(await self.read()))
+        events = self.begun.framer.feed(await self.read())
+        self._listener.feed(events)
+        return self._translator.feed(events)
 
     def _fail(self, error: GatewayError) -> bytes:
         self.finished = True
@@ -118,17 +153,22 @@ class AssembledReply(Reply):
         assembler: MessageAssembler,
         render: Callable[[MessageAssembler], bytes],
         settle: Settle,
+        listener: AnswerListener = NOBODY,
     ) -> None:
         super().__init__(begun, assembler.meter, settle)
         self._assembler = assembler
         self._render = render
+        self._listener = listener
+        listener.feed(begun.events)
 
     async def whole(self) -> bytes:
         """The complete answer."""
         assembler = self._assembler
         try:
             while assembler.failure is None and not assembler.meter.completed:
-                assembler.feed(self.begun.framer.feed(await self.read()))
+                events = self.begun.framer.feed(await self.read())
+                self._listener.feed(events)
+                assembler.feed(events)
             if assembler.failure is not None:
                 raise assembler.failure
         except UpstreamError as error:
@@ -137,4 +177,6 @@ class AssembledReply(Reply):
             raise
         self.finished = True
         await self.end()
-        return self._render(assembler)
+        body = self._render(assembler)
+        self._listener.answered()
+        return body

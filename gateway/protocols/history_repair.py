@@ -38,7 +38,9 @@ class _Round:
     Calls are found by id and by name without a search: a round may hold thousands.
     """
 
-    texts: list[JSONObject] = field(default_factory=list)
+    said: list[JSONObject] = field(default_factory=list)
+    texts: int = 0
+    """How many of the first blocks of `said` are texts that `add_assistant` put there."""
     calls: list[Call] = field(default_factory=list)
     after: list[JSONObject] = field(default_factory=list)
     system: list[JSONObject] = field(default_factory=list)
@@ -99,15 +101,33 @@ class History:
 
     def add_assistant(self, texts: list[JSONObject], calls: list[Call]) -> None:
         """An assistant message: its text, then its calls; consecutive ones become one."""
+        self._begin_saying()
+        current = self._round
+        current.said[current.texts : current.texts] = texts
+        current.texts += len(texts)
+        for call in calls:
+            self._add_call(call)
+
+    def add_said(self, blocks: list[JSONObject | Call]) -> None:
+        """Blocks of the assistant in the order it said them, thinking included."""
+        self._begin_saying()
+        for block in blocks:
+            if isinstance(block, Call):
+                self._add_call(block)
+            else:
+                self._round.said.append(block)
+
+    def _begin_saying(self) -> None:
         if self._round.answered:
             self._close_round()
-        self._round.texts += texts
-        for call in calls:
-            sent_id = self._unique_id(call.client_id)
-            call.block = {"type": "tool_use", "id": sent_id, **call.block}
-            self._names_by_id[call.client_id] = call.name
-            self.called[call.block["name"]] = None
-            self._round.add(call)
+
+    def _add_call(self, call: Call) -> None:
+        sent_id = self._unique_id(call.client_id)
+        call.block = {"type": "tool_use", "id": sent_id, **call.block}
+        self._names_by_id[call.client_id] = call.name
+        self.called[call.block["name"]] = None
+        self._round.add(call)
+        self._round.said.append(call.block)
 
     def _unique_id(self, client_id: str) -> str:
         """A legal id that no earlier call has; depends on earlier messages only."""
@@ -165,7 +185,7 @@ class History:
 
     def _close_round(self) -> None:
         closing, self._round = self._round, _Round()
-        said = closing.texts + [call.block for call in closing.calls]
+        said = closing.said
         if said:
             self._append_assistant(said)
         results = [_result(call) for call in closing.calls]

@@ -194,7 +194,7 @@ class _Fitting:
             raise UnsupportedValueError(
                 f"the schema cannot be enforced: {misfit}. Change it, or send strict: false to "
                 "have it asked for in words",
-                param="response_format.json_schema.schema",
+                param=self._draft.schema_param or None,
             ) from misfit
         self._instructions.append(schema_instruction(schema))
         self._notes["X-Response-Format"] = header_text(f"instruction; {misfit}")

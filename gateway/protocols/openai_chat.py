@@ -6,14 +6,10 @@ conversation are the beginning of the messages of its next turn.
 
 from gateway.protocols.messages_form import JSON_INSTRUCTION
 from gateway.protocols.openai_chat_fields import (
-    cache_is_explicit,
-    cache_ttl,
-    ignored_fields,
-    read_identity,
+    chat_ignored_fields,
     read_reasoning,
     read_response_format,
     read_sampling,
-    read_service_tier,
     refuse_lost_meaning,
     shows_reasoning,
 )
@@ -22,12 +18,17 @@ from gateway.protocols.shared.cache_marks import CacheMarks, make_marks_legal
 from gateway.protocols.shared.content import ContentReader
 from gateway.protocols.shared.draft import Draft, ReplyPlan
 from gateway.protocols.shared.reading import (
-    missing,
     optional_bool,
     optional_list,
     optional_object,
     shown_names,
-    wrong_type,
+)
+from gateway.protocols.shared.request_fields import (
+    cache_is_explicit,
+    cache_ttl,
+    read_identity,
+    read_model,
+    read_service_tier,
 )
 from gateway.protocols.shared.tool_choice import choose_tools
 from gateway.protocols.shared.tools import DeclaredTools, declare_tools, stub_tools
@@ -37,13 +38,9 @@ from gateway.wire import JSONObject
 def translate(body: JSONObject) -> Draft:
     """The draft of a chat request. Raises InvalidRequestError with the JSON path in `param`."""
     refuse_lost_meaning(body)
-    model = body.get("model")
-    if model is not None and not isinstance(model, str):
-        raise wrong_type("model", "a string", model)
-    if not model or not model.strip():
-        raise missing("model")
+    model = read_model(body)
     draft = Draft(asked_model=model, body={}, reply=ReplyPlan(model))
-    draft.ignored = ignored_fields(body)
+    draft.ignored = chat_ignored_fields(body)
     draft.cache_ttl = cache_ttl(body)
     draft.cache_explicit = cache_is_explicit(body)
     marks = CacheMarks(draft.cache_ttl)

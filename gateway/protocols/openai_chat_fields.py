@@ -5,33 +5,23 @@ is dropped and named. Unknown fields never fail a request. Source: `CompletionCr
 openai package 3.54.
 """
 
-import hashlib
-
 from gateway.protocols.shared.draft import Draft, JSONMode
 from gateway.protocols.shared.reading import (
-    invalid,
     missing,
-    optional_bool,
     optional_count,
     optional_number,
     optional_object,
-    optional_string,
     unsupported,
     wrong_type,
 )
+from gateway.protocols.shared.request_fields import (
+    ignored_fields,
+    read_effort,
+    read_named_schema,
+    read_thinking,
+)
 from gateway.wire import JSON, JSONObject
 
-EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-_TIERS = {
-    "auto": "auto",
-    "priority": "auto",
-    "default": "standard_only",
-    "flex": "standard_only",
-    "scale": "standard_only",
-    "fast": None,
-}
-_THINKING_TYPES = ("adaptive", "enabled", "between_tools", "disabled")
-_DISPLAYS = ("summarized", "omitted")  # "updates" needs a beta header
 # Read somewhere in the translation; anything else that is set gets named as ignored.
 _READ = frozenset(
     {
@@ -68,13 +58,9 @@ def refuse_lost_meaning(body: JSONObject) -> None:
             raise unsupported(name, "is not supported")
 
 
-def ignored_fields(body: JSONObject) -> list[str]:
+def chat_ignored_fields(body: JSONObject) -> list[str]:
     """Names of the fields that are set and have no counterpart."""
-    return [
-        name
-        for name, value in body.items()
-        if name not in _READ and value is not None and value not in _NEUTRAL.get(name, ())
-    ]
+    return ignored_fields(body, _READ, _NEUTRAL)
 
 
 def read_sampling(body: JSONObject, draft: Draft) -> None:
@@ -104,43 +90,6 @@ def _stop_sequences(stop: JSON) -> list[str]:
     return [sequence for sequence in stop if sequence.strip()]
 
 
-def read_identity(body: JSONObject, draft: Draft) -> None:
-    """Who asks: hashed, so that no address or name of a person leaves the gateway."""
-    for name in ("safety_identifier", "user"):
-        who = optional_string(body.get(name), name)
-        if who:
-            digest = hashlib.sha256(who.encode("utf-8", "surrogatepass")).hexdigest()
-            draft.body["metadata"] = {"user_id": digest}
-            break
-    draft.user_key = optional_string(body.get("prompt_cache_key"), "prompt_cache_key") or None
-
-
-def read_service_tier(body: JSONObject, draft: Draft) -> None:
-    """`service_tier`; "fast" is a speed at Claude."""
-    tier = optional_string(body.get("service_tier"), "service_tier")
-    if tier is None:
-        return
-    if tier not in _TIERS:
-        raise invalid("service_tier", f"must be one of {', '.join(_TIERS)}")
-    if tier == "fast":
-        draft.speed_fast = True
-    else:
-        draft.body["service_tier"] = _TIERS[tier]
-
-
-def cache_ttl(body: JSONObject) -> str | None:
-    """The lifetime for cache marks the client wishes: OpenAI's 30m, 12h and 24h are nearest 1h."""
-    options = optional_object(body.get("prompt_cache_options"), "prompt_cache_options")
-    wants_long = options.get("ttl") in ("30m", "12h", "24h", "1h")
-    return "1h" if wants_long or body.get("prompt_cache_retention") == "24h" else None
-
-
-def cache_is_explicit(body: JSONObject) -> bool:
-    """True when the client wants no cache marks but its own."""
-    options = optional_object(body.get("prompt_cache_options"), "prompt_cache_options")
-    return options.get("mode") == "explicit"
-
-
 def read_reasoning(body: JSONObject, draft: Draft) -> None:
     """`reasoning_effort`, and the extras `reasoning` (OpenRouter) and `thinking` (Anthropic)."""
     extra = body.get("reasoning")
@@ -148,10 +97,10 @@ def read_reasoning(body: JSONObject, draft: Draft) -> None:
         if extra is not None:
             draft.ignored.append("reasoning")
         extra = {}
-    draft.effort = _effort(body.get("reasoning_effort"), "reasoning_effort") or _effort(
+    draft.effort = read_effort(body.get("reasoning_effort"), "reasoning_effort") or read_effort(
         extra.get("effort"), "reasoning.effort"
     )
-    draft.thinking = _thinking(body.get("thinking"), draft.ignored)
+    draft.thinking = read_thinking(body.get("thinking"), draft.ignored)
     if draft.thinking is None and extra.get("max_tokens") is not None:
         budget = optional_count(extra["max_tokens"], "reasoning.max_tokens")
         draft.thinking = {"type": "enabled", "budget_tokens": budget}
@@ -168,29 +117,6 @@ def shows_reasoning(body: JSONObject) -> bool:
     return not hidden and body.get("include_reasoning") is not False
 
 
-def _effort(value: JSON, param: str) -> str | None:
-    effort = optional_string(value, param)
-    if effort is not None and effort not in EFFORTS:
-        raise invalid(param, "must be none, minimal, low, medium, high, xhigh or max")
-    return effort
-
-
-def _thinking(value: JSON, ignored: list[str]) -> JSONObject | None:
-    """The client's `thinking`, with the fields that are understood; forms unknown are ignored."""
-    if value is None:
-        return None
-    if not isinstance(value, dict) or value.get("type") not in _THINKING_TYPES:
-        ignored.append("thinking")
-        return None
-    thinking: JSONObject = {"type": value["type"]}
-    budget = optional_count(value.get("budget_tokens"), "thinking.budget_tokens")
-    if budget is not None:
-        thinking["budget_tokens"] = budget
-    if value.get("display") in _DISPLAYS:
-        thinking["display"] = value["display"]
-    return thinking
-
-
 def read_response_format(body: JSONObject, draft: Draft) -> JSONMode:
     """`response_format`; a json_schema without a schema counts as json_object."""
     asked = optional_object(body.get("response_format"), "response_format")
@@ -205,14 +131,4 @@ def read_response_format(body: JSONObject, draft: Draft) -> JSONMode:
     named = asked.get("json_schema")
     if not isinstance(named, dict):
         raise missing(path) if named is None else wrong_type(path, "an object", named)
-    schema = optional_object(named.get("schema"), f"{path}.schema")
-    draft.schema_strict = optional_bool(named.get("strict"), f"{path}.strict") is True
-    if not schema:
-        return "object"
-    description = named.get("description")
-    if isinstance(description, str) and description:
-        own = schema.get("description")
-        joined = f"{description}\n\n{own}" if isinstance(own, str) and own else description
-        schema = {**schema, "description": joined}
-    draft.output_schema = schema
-    return "schema"
+    return read_named_schema(named, path, draft)

@@ -5,7 +5,7 @@ One pass; the translation of a message looks at nothing behind it.
 
 from gateway.errors import InvalidRequestError
 from gateway.protocols.history_repair import Call, History
-from gateway.protocols.messages_form import text_block
+from gateway.protocols.shared.carried_thinking import carried_thinking
 from gateway.protocols.shared.content import ContentReader
 from gateway.protocols.shared.reading import (
     invalid,
@@ -20,31 +20,6 @@ from gateway.wire import JSON, JSONObject
 
 MAX_MESSAGES = 100_000  # the API's limit
 _SYSTEM_ROLES = ("system", "developer")
-# Blocks of Anthropic's form that say nothing without their signature or their server.
-_DROPPED_BLOCKS = frozenset(
-    {
-        "thinking",
-        "redacted_thinking",
-        "reasoning",
-        "server_tool_use",
-        "web_search_tool_result",
-        "web_fetch_tool_result",
-        "code_execution_tool_result",
-        "bash_code_execution_tool_result",
-        "text_editor_code_execution_tool_result",
-        "tool_search_tool_result",
-        "container_upload",
-    }
-)
-_IMAGE_OMITTED = "[image omitted]"
-_FILE_OMITTED = "[file omitted]"
-_OMITTED = {
-    "image_url": _IMAGE_OMITTED,
-    "input_image": _IMAGE_OMITTED,
-    "image": _IMAGE_OMITTED,
-    "file": _FILE_OMITTED,
-    "document": _FILE_OMITTED,
-}
 
 
 class MessageReader:
@@ -139,6 +114,11 @@ class MessageReader:
 
     def _read_tool(self, message: JSONObject, path: str) -> None:
         client_id = optional_string(message.get("tool_call_id"), f"{path}.tool_call_id")
+        content = message.get("content")
+        if (block := _only_result(content)) is not None:
+            block = {"tool_use_id": client_id, **block}
+            self._read_result_block(block, f"{path}.content[0]")
+            return
         name = message.get("name")
         label = name if isinstance(name, str) else ""
         self.history.add_result(client_id or "", self._result(message, path), label)
@@ -162,6 +142,8 @@ class MessageReader:
         self._read_calls(message, path, calls)
         if "cache_control" in message:
             self._content.marks.put(message, [*texts, *(call.block for call in calls)])
+        if texts or calls:  # the API takes no message of thinking alone
+            texts = carried_thinking(message.get("reasoning_details")) + texts
         self.history.add_assistant(texts, calls)
 
     def _assistant_part(
@@ -172,12 +154,8 @@ class MessageReader:
             call = self._call(part.get("id"), part.get("name"), part.get("input"), path)
             self._content.marks.put(part, [call.block])
             calls.append(call)
-        elif kind == "refusal":
-            texts += self._content.text(part.get("refusal"), f"{path}.refusal")
-        elif isinstance(kind, str) and kind in _OMITTED:  # the API takes none from an assistant
-            texts.append(text_block(_OMITTED[kind]))
-        elif not (isinstance(kind, str) and kind in _DROPPED_BLOCKS):
-            texts += self._content.part(part, path, text_only=True)
+        else:
+            texts += self._content.assistant_part(part, path)
 
     def _read_calls(self, message: JSONObject, path: str, calls: list[Call]) -> None:
         listed = optional_list(message.get("tool_calls"), f"{path}.tool_calls")
@@ -224,6 +202,13 @@ class MessageReader:
         )
         identity = optional_string(client_id, f"{path}.id") or ""
         return Call(identity, label, {"name": sent, "input": call_input})
+
+
+def _only_result(content: JSON) -> JSONObject | None:
+    """Anthropic's result block alone in OpenAI's message, as Cursor writes it."""
+    if not isinstance(content, list) or len(content) != 1 or not isinstance(content[0], dict):
+        return None
+    return content[0] if content[0].get("type") == "tool_result" else None
 
 
 def _bad_role(role: JSON, param: str) -> InvalidRequestError:

@@ -20,6 +20,7 @@ class Keys:
     admin: str = field(repr=False)
     postgres: str = field(repr=False)
     valkey: str = field(repr=False)
+    encryption: str = field(repr=False)
 
 
 def load_keys(data: DataDirectory, settings: Settings) -> Keys:
@@ -35,6 +36,9 @@ def load_keys(data: DataDirectory, settings: Settings) -> Keys:
         admin=admin.get_secret_value() if admin else kept_secret(data.keys / "admin", "cgw_"),
         postgres=kept_secret(data.keys / "postgres", ""),
         valkey=kept_secret(data.keys / "valkey", ""),
+        encryption=settings.encryption_keys.get_secret_value()
+        if settings.encryption_keys
+        else kept_secret(data.keys / "encryption", ""),
     )
 
 

@@ -66,6 +66,7 @@ class Plan:
             "DATA_DIR": str(self.data.root),
             "GATEWAY_API_KEY": self.keys.gateway,
             "ADMIN_API_KEY": self.keys.admin,
+            "ENCRYPTION_KEYS": self.keys.encryption,
             "API_PROCESSES": str(self.api_processes),
         }
         if self.postgres is not None:

@@ -189,3 +189,27 @@ journal_offsets = Table(
     _count("position"),
     _moment("updated_at"),
 )
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("project", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("sealed", Text, nullable=False),
+    _moment("created_at"),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Index(None, "expires_at"),
+)
+
+responses = Table(
+    "responses",
+    metadata,
+    Column("project", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("previous_id", Text),
+    _label("status"),
+    Column("sealed", Text, nullable=False),
+    _moment("created_at"),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Index(None, "expires_at"),
+)

@@ -166,6 +166,7 @@ class RequestChecks:
         if not isinstance(body, dict):
             raise invalid("", "Input should be a valid dictionary")
         _check_shape(body, version, betas, counting)
+        _check_thread(body)
         model = self._catalogue.resolve(body["model"])
         max_tokens = 0 if counting else int(body["max_tokens"])
         config = body.get("thinking")
@@ -222,6 +223,16 @@ def _check_shape(body: Json, version: str, betas: Sequence[str], counting: bool)
         _check_task_budget(body["output_config"], betas)
     mapping(body, "")
     Fields(required, optional)(body, "")
+
+
+def _check_thread(body: Json) -> None:
+    """No conversation is held here; the official packages then send the whole history."""
+    if body.get("thread") is not None:
+        raise ApiError(
+            400,
+            "thread: message threads are not available for this request",
+            details={"error_code": "thread_unsupported_request", "unsupported": ["thread"]},
+        )
 
 
 def _check_task_budget(config: Json, betas: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ WRONG_IMPORTS = {
     "api-knows-workflows-client": ("api/deps.py", "import workflows.schedules"),
     "client-imports-no-workflow": ("workflows/client.py", "import workflows.usage_rollup"),
     "workflows-are-deterministic": ("workflows/usage_rollup.py", "import gateway.services"),
-    "nothing-imports-simulator": ("gateway/services.py", "import simulator.models"),
+    "nothing-imports-simulator": ("gateway/services/running.py", "import simulator.models"),
     "simulator-alone": ("simulator/models.py", "import api.app"),
     "gateway-layers": ("gateway/catalog/models.py", "import gateway.pipeline.live"),
     "protocols-are-siblings": (
@@ -26,7 +26,7 @@ WRONG_IMPORTS = {
     "door-anthropic": ("gateway/pipeline/live.py", "import anthropic"),
     "door-storage": ("gateway/projects.py", "import sqlalchemy"),
     "door-json": ("api/errors.py", "import orjson"),
-    "no-temporal-in-gateway": ("gateway/services.py", "import temporalio.client"),
+    "no-temporal-in-gateway": ("gateway/services/running.py", "import temporalio.client"),
 }
 
 

@@ -6,6 +6,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import tempfile
 import threading
 import urllib.request
@@ -171,6 +172,12 @@ def test_an_ordinary_user_needs_nothing_of_root(place: Path) -> None:
     if setpriv is None:
         pytest.skip("setpriv is not installed")
     prefix = (setpriv, "--reuid=65534", "--regid=65534", "--clear-groups", "--")
+    starts_another = (
+        "import subprocess, sys; subprocess.run([sys.executable, '-c', ''], check=True)"
+    )
+    command = [*prefix, sys.executable, "-c", starts_another]
+    if subprocess.run(command, cwd=home, capture_output=True, check=False).returncode:
+        pytest.skip("this Python stands where only root may go, so nobody else can run anything")
     with Up(home / "data", home, prefix=prefix, HOME=str(home)).wait_ready() as up:
         owners = {psutil.Process(pid).uids().effective for pid in listed(up.ready["pids"])}
         assert owners == {NOBODY.uid}
@@ -217,6 +224,7 @@ def test_the_api_command_serves_alone(place: Path) -> None:
             "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{ports['simulator']}",
             "ANTHROPIC_API_KEY": "sk-ant-test",
             "GATEWAY_API_KEY": "cgw_mine",
+            "ENCRYPTION_KEYS": keys["encryption"],
             "DATA_DIR": str(place / "api-data"),
         }
         for processes in ("1", "2"):

@@ -164,7 +164,7 @@ async def test_valkey_wants_its_password(stack: Up) -> None:
 
 def test_no_secret_is_in_an_argument_list_or_a_log(stack: Up) -> None:
     secrets = [path.read_text().strip() for path in (stack.data_dir / "keys").iterdir()]
-    assert len(secrets) == 4
+    assert len(secrets) == 5
     lines = [" ".join(psutil.Process(pid).cmdline()) for pid in listed(stack.ready["pids"])]
     texts = [path.read_text() for path in (stack.data_dir / "logs").iterdir()]
     for text in (*lines, *texts, stack.progress):

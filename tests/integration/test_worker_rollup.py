@@ -18,6 +18,7 @@ from temporalio.service import RPCError
 
 from gateway.durable import (
     MAINTENANCE_QUEUE,
+    RETENTION_ID,
     SEARCH_ATTRIBUTES,
     USAGE_ROLLUP_ID,
     USAGE_ROLLUP_WORKFLOW,
@@ -42,6 +43,7 @@ async def client(temporal_address: str) -> AsyncIterator[Client]:
     yield client
     for clean_up in (
         client.get_schedule_handle(USAGE_ROLLUP_ID).delete(),
+        client.get_schedule_handle(RETENTION_ID).delete(),
         client.get_workflow_handle(f"{USAGE_ROLLUP_ID}-test").terminate(),
     ):
         try:
@@ -219,7 +221,8 @@ async def test_schedules_are_made_once_and_keep_an_operators_pause(client: Clien
     assert [each.every for each in standing.spec.intervals] == [ROLLUP_INTERVAL]
 
     async def names() -> bool:
-        return [each.id async for each in await client.list_schedules()] == [USAGE_ROLLUP_ID]
+        listed = {each.id async for each in await client.list_schedules()}
+        return listed == {USAGE_ROLLUP_ID, RETENTION_ID}
 
     await until(names)
     for name in SEARCH_ATTRIBUTES:  # the server refuses a query by one that is not registered

@@ -1,7 +1,7 @@
 """GET /admin/metrics: Prometheus text over all API processes."""
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from api.deps import require_admin, services_of
 from gateway.errors import NotFoundError
@@ -10,7 +10,11 @@ from gateway.telemetry.metrics import CONTENT_TYPE
 router = APIRouter(dependencies=[Depends(require_admin)], tags=["admin"])
 
 
-@router.get("/admin/metrics", summary="Prometheus metrics of all API processes")
+@router.get(
+    "/admin/metrics",
+    summary="Prometheus metrics of all API processes",
+    response_class=PlainTextResponse,
+)
 async def metrics(request: Request) -> Response:
     """Any process may be scraped: the answer sums all of them, the dead ones' counters included."""
     services = services_of(request)

@@ -25,12 +25,48 @@ _CALLS = frozenset({"tool_use", "server_tool_use"})
 
 
 @dataclass(slots=True)
-class _Block:
+class GrowingBlock:
     """One content block as it grows; `parts` are its deltas by the field they belong to."""
 
     content: JSONObject
     parts: dict[str, list[str]] = field(default_factory=dict)
     ended: bool = False
+
+    def add(self, delta: JSONObject) -> int:
+        """Takes a delta; returns how many characters of output it brought."""
+        kind = delta["type"]
+        name = _TEXT_DELTAS.get(kind)
+        if name is not None:
+            text = delta[name]
+            self.parts.setdefault(name, []).append(text)
+            return 0 if kind == "signature_delta" else len(text)
+        if kind == "citations_delta":
+            citations = self.content.get("citations") or []
+            self.content["citations"] = [*citations, delta["citation"]]
+        elif kind == "compaction_delta":
+            self.content.update(
+                {key: value for key, value in delta.items() if key != "type" and value is not None}
+            )
+        return 0
+
+    def finished(self, *, may_be_cut: bool) -> JSONObject | None:
+        """The block with its deltas joined; None for a call that was cut."""
+        content = dict(self.content)
+        for name, parts in self.parts.items():
+            if name != "partial_json":
+                content[name] = join_surrogates((content.get(name) or "") + "".join(parts))
+        if content.get("type") not in _CALLS:
+            return content
+        raw = join_surrogates("".join(self.parts.get("partial_json", ())))
+        tool_input = _input(raw, content.get("input"))
+        if tool_input is None or (may_be_cut and not raw):
+            if may_be_cut or not self.ended:
+                return None
+            # Streamed arguments are not validated. Kept under the name Anthropic's guide on
+            # fine-grained tool streaming gives it, so that the client can tell the model.
+            tool_input = {"INVALID_JSON": raw}
+        content["input"] = tool_input
+        return content
 
 
 class MessageAssembler:
@@ -47,7 +83,7 @@ class MessageAssembler:
         self._start: JSONObject = {}
         self._ending: JSONObject = {}
         self._usage: JSONObject = {}
-        self._blocks: dict[int, _Block] = {}
+        self._blocks: dict[int, GrowingBlock] = {}
 
     def feed(self, events: list[tuple[str, bytes]]) -> None:
         """Take these events; nothing is taken after a failure or after the end."""
@@ -82,7 +118,7 @@ class MessageAssembler:
                     self._usage.update(self._start.get("usage") or {})
             case "content_block_start":
                 event = wire.loads(data)
-                self._blocks[event["index"]] = _Block(dict(event["content_block"]))
+                self._blocks[event["index"]] = GrowingBlock(dict(event["content_block"]))
             case "content_block_stop":
                 self._blocks[wire.loads(data)["index"]].ended = True
             case "message_delta":
@@ -95,24 +131,7 @@ class MessageAssembler:
                 pass  # event types may be added at any time
 
     def _on_delta(self, event: JSONObject) -> None:
-        block = self._blocks[event["index"]]
-        delta = event["delta"]
-        kind = delta["type"]
-        name = _TEXT_DELTAS.get(kind)
-        if name is not None:
-            text = delta[name]
-            if kind != "signature_delta":
-                self.meter.output_chars += len(text)
-            block.parts.setdefault(name, []).append(text)
-        elif kind == "citations_delta":
-            block.content["citations"] = [
-                *(block.content.get("citations") or []),
-                delta["citation"],
-            ]
-        elif kind == "compaction_delta":
-            block.content.update(
-                {key: value for key, value in delta.items() if key != "type" and value is not None}
-            )
+        self.meter.output_chars += self._blocks[event["index"]].add(event["delta"])
 
     def _on_message_delta(self, event: JSONObject) -> None:
         self.meter.on_message_delta(event)
@@ -137,30 +156,10 @@ class MessageAssembler:
         contents = []
         for index in sorted(self._blocks):
             block = self._blocks[index]
-            content = _finished(block, may_be_cut=cut and index == newest)
+            content = block.finished(may_be_cut=cut and index == newest)
             if content is not None:
                 contents.append(content)
         return contents
-
-
-def _finished(block: _Block, *, may_be_cut: bool) -> JSONObject | None:
-    """The block with its deltas joined; None for a call that was cut."""
-    content = dict(block.content)
-    for name, parts in block.parts.items():
-        if name != "partial_json":
-            content[name] = join_surrogates((content.get(name) or "") + "".join(parts))
-    if content.get("type") not in _CALLS:
-        return content
-    raw = join_surrogates("".join(block.parts.get("partial_json", ())))
-    tool_input = _input(raw, content.get("input"))
-    if tool_input is None or (may_be_cut and not raw):
-        if may_be_cut or not block.ended:
-            return None
-        # Streamed arguments are not validated. Kept under the name Anthropic's guide on
-        # fine-grained tool streaming gives it, so that the client can tell the model.
-        tool_input = {"INVALID_JSON": raw}
-    content["input"] = tool_input
-    return content
 
 
 def _input(raw: str, given: JSON) -> JSONObject | None:

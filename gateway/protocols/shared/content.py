@@ -16,7 +16,33 @@ from gateway.wire import JSON, JSONObject
 TEXT_PARTS = ("text", "input_text", "output_text")
 IMAGE_PARTS = ("image_url", "input_image")
 _AUDIO_PARTS = ("input_audio", "audio", "audio_url")
-_KNOWN_RESULT_PARTS = (*TEXT_PARTS, *IMAGE_PARTS, "image", "file", "document")
+_KNOWN_RESULT_PARTS = (*TEXT_PARTS, *IMAGE_PARTS, "image", "file", "input_file", "document")
+# Blocks of Anthropic's form that say nothing without their signature or their server.
+_DROPPED_BLOCKS = frozenset(
+    {
+        "thinking",
+        "redacted_thinking",
+        "reasoning",
+        "server_tool_use",
+        "web_search_tool_result",
+        "web_fetch_tool_result",
+        "code_execution_tool_result",
+        "bash_code_execution_tool_result",
+        "text_editor_code_execution_tool_result",
+        "tool_search_tool_result",
+        "container_upload",
+    }
+)
+_IMAGE_OMITTED = "[image omitted]"
+_FILE_OMITTED = "[file omitted]"
+_OMITTED = {
+    "image_url": _IMAGE_OMITTED,
+    "input_image": _IMAGE_OMITTED,
+    "image": _IMAGE_OMITTED,
+    "file": _FILE_OMITTED,
+    "input_file": _FILE_OMITTED,
+    "document": _FILE_OMITTED,
+}
 
 
 class ContentReader:
@@ -69,11 +95,24 @@ class ContentReader:
         self.marks.put(part, blocks)
         return blocks
 
+    def assistant_part(self, part: JSON, param: str) -> list[JSONObject]:
+        """The text of one part of an assistant message; of media only that there was some."""
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind == "refusal":
+            return self.text(part.get("refusal"), f"{param}.refusal")
+        if isinstance(kind, str) and kind in _OMITTED:  # the API takes none from an assistant
+            return [{"type": "text", "text": _OMITTED[kind]}]
+        if isinstance(kind, str) and kind in _DROPPED_BLOCKS:
+            return []
+        return self.part(part, param, text_only=True)
+
     def _media(self, kind: JSON, part: JSONObject, param: str) -> JSONObject | None:
         if kind in IMAGE_PARTS:
             return self._image(part, param)
         if kind == "file":
             return _file(part, param)
+        if kind == "input_file":
+            return file_block(part, param)
         if kind in ("image", "document"):
             return _native(part, param)
         if kind in _AUDIO_PARTS:
@@ -90,6 +129,10 @@ class ContentReader:
             if image.get("detail") not in (None, "auto"):
                 self._ignored.append("image_url.detail")
             return image_block(image.get("url"), f"{param}.image_url.url")
+        if image is None and part.get("file_id") is not None:
+            raise unsupported(f"{param}.file_id", "cannot be resolved: send the image itself")
+        if part.get("detail") not in (None, "auto"):
+            self._ignored.append("input_image.detail")
         return image_block(image, f"{param}.image_url")
 
     def tool_result(self, content: JSON, param: str) -> tuple[list[JSONObject], JSONObject | None]:

@@ -37,9 +37,10 @@ class Draft:
     `body` has no `model`, `max_tokens`, `thinking`, `output_config`, `stream`. Its history is
     repaired; system messages in the middle stand as `{"role": "system"}` at places the API allows.
     `effort` is as asked (none, minimal, low, medium, high, xhigh, max); `thinking` the client's own
-    setting in Messages form; `output_schema` its JSON schema as sent. `instructions` are texts for
-    the newest user message. `cache_ttl` ("5m", "1h") and `cache_explicit` are its wishes
-    for cache marks. `ignored` names the fields that were dropped for want of a counterpart.
+    setting in Messages form; `output_schema` its JSON schema as sent, and `schema_param` its path.
+    `instructions` are texts for the newest user message. `cache_ttl` ("5m", "1h") and
+    `cache_explicit` are its wishes for cache marks. `ignored` names the fields that were dropped
+    for want of a counterpart.
     """
 
     asked_model: str
@@ -50,6 +51,7 @@ class Draft:
     thinking: JSONObject | None = None
     output_schema: JSONObject | None = None
     schema_strict: bool = False
+    schema_param: str = ""
     temperature: float | None = None
     top_p: float | None = None
     top_k: float | None = None

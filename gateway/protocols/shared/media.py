@@ -57,6 +57,8 @@ def base64_image(media_type: str, data: str, param: str) -> JSONObject:
 def file_block(file: JSONObject, param: str) -> JSONObject | None:
     """The block for a `file` part: PDF or text as a document, images as images; None when empty."""
     data = file.get("file_data")
+    if data is None and file.get("file_url") is not None:
+        return _document_at(file["file_url"], _title(file), f"{param}.file_url")
     if data is None:
         if file.get("file_id") is not None:
             raise unsupported(
@@ -65,14 +67,27 @@ def file_block(file: JSONObject, param: str) -> JSONObject | None:
         raise missing(f"{param}.file_data")
     if not isinstance(data, str):
         raise wrong_type(f"{param}.file_data", "a string", data)
-    name = file.get("filename")
-    title = name[:_MAX_TITLE_CHARS] if isinstance(name, str) and name.strip() else None
+    title = _title(file)
     param = f"{param}.file_data"
     if data[:5].lower() == "data:":
         media_type, data = _data_url(data, param)
     else:
         media_type = _PDF if data.startswith(_PDF_MAGIC) else "application/octet-stream"
     return typed_file(media_type, data, title, param)
+
+
+def _title(file: JSONObject) -> str | None:
+    name = file.get("filename")
+    return name[:_MAX_TITLE_CHARS] if isinstance(name, str) and name.strip() else None
+
+
+def _document_at(url: JSON, title: str | None, param: str) -> JSONObject:
+    """A document that Claude's API fetches itself: it takes PDF files so."""
+    if not isinstance(url, str):
+        raise wrong_type(param, "a string", url)
+    if not url.lower().startswith(("https://", "http://")):
+        raise invalid(param, "must be an http(s) address")
+    return _document({"type": "url", "url": url}, title)
 
 
 def typed_file(media_type: str, payload: str, title: str | None, param: str) -> JSONObject | None:

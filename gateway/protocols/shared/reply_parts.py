@@ -6,7 +6,9 @@ from gateway import wire
 from gateway.protocols.shared.draft import ReplyPlan
 from gateway.wire import JSON, JSONObject
 
-_SIGNED_FORMAT = "anthropic-claude-v1"
+SIGNED_FORMAT = "anthropic-claude-v1"
+"""`format` of reasoning details with Claude's signature."""
+
 _TIERS = {"standard": "default", "priority": "priority"}
 _FENCED = re.compile(r"```[a-zA-Z]*[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
 
@@ -63,7 +65,7 @@ def reasoning_detail(block: JSONObject, index: int) -> JSONObject | None:
         return {
             "type": "reasoning.encrypted",
             "data": data,
-            "format": _SIGNED_FORMAT,
+            "format": SIGNED_FORMAT,
             "index": index,
         }
     if not block.get("signature"):
@@ -72,7 +74,7 @@ def reasoning_detail(block: JSONObject, index: int) -> JSONObject | None:
         "type": "reasoning.text",
         "text": block.get("thinking") or "",
         "signature": block["signature"],
-        "format": _SIGNED_FORMAT,
+        "format": SIGNED_FORMAT,
         "index": index,
     }
 

@@ -46,7 +46,7 @@ def declare_tools(tools: list[JSON], functions: list[JSON], marks: CacheMarks) -
         path = f"tools[{index}]"
         if not isinstance(tool, dict):
             raise wrong_type(path, "an object", tool)
-        _declare(tool, path, declared)
+        declare_tool(tool, path, declared)
         declared.marked = marks.of(tool) or declared.marked
     for index, function in enumerate(functions):
         path = f"functions[{index}]"
@@ -56,7 +56,8 @@ def declare_tools(tools: list[JSON], functions: list[JSON], marks: CacheMarks) -
     return declared
 
 
-def _declare(tool: JSONObject, path: str, declared: DeclaredTools) -> None:
+def declare_tool(tool: JSONObject, path: str, declared: DeclaredTools) -> None:
+    """Adds one function or custom tool, nested or flat."""
     kind = tool.get("type")
     nested = tool.get("function" if kind in (None, "function") else "custom")
     if kind not in (None, "function", "custom"):

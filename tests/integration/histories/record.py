@@ -2,27 +2,42 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from temporalio import activity
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from gateway.durable import (
     MAINTENANCE_QUEUE,
+    RETENTION_ID,
+    RETENTION_WORKFLOW,
     USAGE_ROLLUP_ID,
     USAGE_ROLLUP_WORKFLOW,
     FoldUsageInput,
     FoldUsageResult,
     PartitionsInput,
     PartitionsResult,
+    RemoveExpiredInput,
+    RemoveExpiredResult,
+    RetentionInput,
     UsageRollupInput,
 )
 from gateway.stack.binaries import find_temporal
+from workflows.retention import RetentionWorkflow
 from workflows.usage_rollup import UsageRollupWorkflow
 
 BACKLOGS = {"nothing_to_do": 0, "three_steps": 47, "more_than_one_run_takes": 500}
+
+EXPIRED = {
+    "nothing_expired": {"turns": 0, "responses": 0},
+    "both_kinds": {"turns": 47, "responses": 20},
+    "more_than_one_run_takes": {"turns": 500, "responses": 3},
+}
 
 
 class ScriptedUsage:
@@ -44,6 +59,20 @@ class ScriptedUsage:
         return FoldUsageResult(taken, more=taken == wanted.limit)
 
 
+class ScriptedRetention:
+    """Answers as the database would with so many expired rows of each kind."""
+
+    def __init__(self, expired: dict[str, int]) -> None:
+        self._expired = dict(expired)
+
+    @activity.defn
+    async def remove_expired(self, wanted: RemoveExpiredInput) -> RemoveExpiredResult:
+        """Takes up to the limit of a kind."""
+        taken = min(self._expired[wanted.kind], wanted.limit)
+        self._expired[wanted.kind] -= taken
+        return RemoveExpiredResult(taken, more=taken == wanted.limit)
+
+
 async def main(directory: Path) -> None:
     """Writes the files that are missing in `directory`."""
     async with await WorkflowEnvironment.start_local(
@@ -54,22 +83,60 @@ async def main(directory: Path) -> None:
         client = await Client.connect(address, identity="recorder")
         for shown, backlog in BACKLOGS.items():
             usage = ScriptedUsage(backlog)
-            async with Worker(
+            await _record(
                 client,
-                task_queue=MAINTENANCE_QUEUE,
-                workflows=[UsageRollupWorkflow],
-                activities=[usage.make_usage_partitions, usage.fold_usage],
-            ):
-                run = await client.start_workflow(
-                    USAGE_ROLLUP_WORKFLOW,
-                    UsageRollupInput(events_per_step=20, steps=5),
-                    id=f"{USAGE_ROLLUP_ID}-{shown}",
-                    task_queue=MAINTENANCE_QUEUE,
-                )
-                await run.result()
-            file = directory / f"usage_rollup.{shown}.json"
-            if not file.exists():
-                file.write_text((await run.fetch_history()).to_json() + "\n")
+                [usage.make_usage_partitions, usage.fold_usage],
+                (USAGE_ROLLUP_WORKFLOW, UsageRollupInput(events_per_step=20, steps=5)),
+                f"{USAGE_ROLLUP_ID}-{shown}",
+                _file(directory, "usage_rollup", shown),
+            )
+        for shown, expired in EXPIRED.items():
+            await _record(
+                client,
+                [ScriptedRetention(expired).remove_expired],
+                (RETENTION_WORKFLOW, RetentionInput(rows_per_step=20, steps=5)),
+                f"{RETENTION_ID}-{shown}",
+                _file(directory, "retention", shown),
+            )
+
+
+@dataclass
+class File:
+    """A history that is missing."""
+
+    path: Path
+
+    def write(self, text: str) -> None:
+        """Makes the file."""
+        self.path.write_text(text)
+
+
+def _file(directory: Path, workflow: str, shown: str) -> File | None:
+    path = directory / f"{workflow}.{shown}.json"
+    return None if path.exists() else File(path)
+
+
+async def _record(
+    client: Client,
+    activities: list[Callable[..., Any]],
+    started: tuple[str, object],
+    workflow_id: str,
+    file: File | None,
+) -> None:
+    if file is None:
+        return
+    name, wanted = started
+    async with Worker(
+        client,
+        task_queue=MAINTENANCE_QUEUE,
+        workflows=[UsageRollupWorkflow, RetentionWorkflow],
+        activities=activities,
+    ):
+        run: WorkflowHandle[Any, Any] = await client.start_workflow(
+            name, wanted, id=workflow_id, task_queue=MAINTENANCE_QUEUE
+        )
+        await run.result()
+    file.write((await run.fetch_history()).to_json() + "\n")
 
 
 if __name__ == "__main__":

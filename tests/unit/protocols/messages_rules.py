@@ -57,11 +57,13 @@ def _check_order(messages: list[dict[str, Any]], model: Model, broken: list[str]
 def _check_content(message: dict[str, Any], path: str, broken: list[str]) -> None:
     allowed = {
         "user": {"text", "image", "document", "tool_result"},
-        "assistant": {"text", "tool_use"},
+        "assistant": {"text", "tool_use", "thinking", "redacted_thinking"},
         "system": {"text"},
     }[message["role"]]
     if not message["content"]:
         broken.append(f"{path} is empty")
+    elif message["content"][-1]["type"] in ("thinking", "redacted_thinking"):
+        broken.append(f"{path} ends with thinking")
     for block in message["content"]:
         if block["type"] not in allowed:
             broken.append(f"{path}: {block['type']} in a {message['role']} message")

@@ -96,7 +96,7 @@ def test_a_refusal_is_kept_as_text_of_the_assistant() -> None:
         assert body["messages"][1] == {"role": "assistant", "content": [text("no")]}
 
 
-def test_echoed_reasoning_is_never_sent_as_thinking() -> None:
+def test_echoed_reasoning_without_a_signature_is_never_sent_as_thinking() -> None:
     body = translated(
         {"role": "user", "content": "x"},
         {
@@ -113,6 +113,37 @@ def test_echoed_reasoning_is_never_sent_as_thinking() -> None:
         {"role": "user", "content": "y"},
     )
     assert body["messages"][1]["content"] == [text("a")]
+
+
+def test_signed_reasoning_details_come_back_as_thinking_before_the_text() -> None:
+    claude = {"format": "anthropic-claude-v1"}
+    body = translated(
+        {"role": "user", "content": "x"},
+        {
+            "role": "assistant",
+            "content": "a",
+            "reasoning_details": [
+                {"type": "reasoning.text", "text": "hm", "signature": "s", "index": 0, **claude},
+                {"type": "reasoning.encrypted", "data": "d", "index": 1, **claude},
+            ],
+        },
+        {"role": "user", "content": "y"},
+    )
+    assert body["messages"][1]["content"] == [
+        {"type": "thinking", "thinking": "hm", "signature": "s"},
+        {"type": "redacted_thinking", "data": "d"},
+        text("a"),
+    ]
+
+
+def test_a_message_of_reasoning_alone_is_no_message() -> None:
+    detail = {"type": "reasoning.encrypted", "data": "d", "format": "anthropic-claude-v1"}
+    body = translated(
+        {"role": "user", "content": "x"},
+        {"role": "assistant", "content": "", "reasoning_details": [detail]},
+        {"role": "user", "content": "y"},
+    )
+    assert [message["role"] for message in body["messages"]] == ["user"]
 
 
 def test_audio_and_images_of_the_assistant_do_not_fail_the_history() -> None:

@@ -44,8 +44,9 @@ def test_a_key_file_that_was_opened_up_is_closed_again(data: DataDirectory) -> N
 
 
 def test_keys_of_the_settings_win_and_are_not_written(data: DataDirectory) -> None:
-    keys = load_keys(data, settings(gateway_api_key="mine", admin_api_key="hers"))
-    assert (keys.gateway, keys.admin) == ("mine", "hers")
+    given = {"gateway_api_key": "mine", "admin_api_key": "hers", "encryption_keys": "ours"}
+    keys = load_keys(data, settings(**given))
+    assert (keys.gateway, keys.admin, keys.encryption) == ("mine", "hers", "ours")
     assert sorted(path.name for path in data.keys.iterdir()) == ["postgres", "valkey"]
 
 

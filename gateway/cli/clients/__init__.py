@@ -1,0 +1,1 @@
+"""Configuration of the programs that use the gateway."""

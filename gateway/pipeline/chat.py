@@ -1,0 +1,77 @@
+"""OpenAI chat completions, and the plain chat in their clothes."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway import wire
+from gateway.context import RequestContext
+from gateway.pipeline.accounting import Account
+from gateway.pipeline.attempts import Begun
+from gateway.pipeline.live import LivePipeline, Prepared
+from gateway.pipeline.reply import AssembledReply, Reply, StreamedReply
+from gateway.protocols.chat_dialects import translate
+from gateway.protocols.openai_chat_answer import answer
+from gateway.protocols.openai_chat_stream import ChatStream
+from gateway.protocols.shared.assemble import MessageAssembler
+from gateway.protocols.simple_chat import chat_body, plain_answer
+from gateway.wire import JSONObject
+
+Render = Callable[[JSONObject], JSONObject]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatPipeline:
+    """Serves `POST /v1/chat/completions` and `POST /chat`."""
+
+    live: LivePipeline
+
+    async def open_chat(self, context: RequestContext, body: bytes) -> Reply:
+        """The reply to an OpenAI chat completion."""
+        return await self._open(context, lambda: wire.loads_object(body), None)
+
+    async def open_simple_chat(self, context: RequestContext, body: bytes) -> Reply:
+        """The reply to `POST /chat`."""
+        return await self._open(context, lambda: chat_body(wire.loads_object(body)), plain_answer)
+
+    async def _open(
+        self, context: RequestContext, parse: Callable[[], JSONObject], render: Render | None
+    ) -> Reply:
+        live = self.live
+
+        async def prepare() -> Prepared:
+            draft = translate(parse())
+            return await live.prepared(context, draft, live.names.resolve(draft.asked_model))
+
+        prepared, account = await live.admit(context, prepare)
+        begun = await live.begin(account, prepared.call)
+        return _chat_reply(context, account, begun, prepared, render)
+
+
+def _chat_reply(
+    context: RequestContext,
+    account: Account,
+    begun: Begun,
+    prepared: Prepared,
+    render: Render | None,
+) -> Reply:
+    """The reply in the form the client asked for, with the events so far already in it."""
+    plan, created = prepared.plan, int(time.time())
+    if plan.stream:
+        translator = ChatStream(plan, created, _completion_id(context))
+        first = translator.feed(begun.events)
+        account.began(translator.meter)
+        return StreamedReply(begun, translator, first, account.settle, prepared.listener)
+    assembler = MessageAssembler()
+    assembler.feed(begun.events)
+    account.began(assembler.meter)
+
+    def whole(collected: MessageAssembler) -> bytes:
+        completion = answer(collected.message, collected.meter, plan, created)
+        return wire.dumps(completion if render is None else render(completion))
+
+    return AssembledReply(begun, assembler, whole, account.settle, prepared.listener)
+
+
+def _completion_id(context: RequestContext) -> str:
+    return "chatcmpl-" + context.request_id.removeprefix("req_")

@@ -1,0 +1,76 @@
+"""Legacy completions: a chat turn with other words around it."""
+
+import time
+from dataclasses import dataclass
+
+from gateway import wire
+from gateway.context import RequestContext
+from gateway.errors import GatewayError
+from gateway.pipeline.accounting import Account
+from gateway.pipeline.live import LivePipeline, Prepared
+from gateway.pipeline.reply import AssembledReply, Reply, Settle, StreamedReply
+from gateway.protocols.legacy_completions import (
+    CompletionPlan,
+    CompletionRequest,
+    completion_answer,
+    read_completion,
+    think_only_when_asked,
+)
+from gateway.protocols.legacy_completions_stream import CompletionStream
+from gateway.protocols.openai_chat import translate
+from gateway.protocols.shared.assemble import MessageAssembler
+from gateway.protocols.shared.usage import UsageMeter
+from gateway.routing.variants import apply_variant
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionPipeline:
+    """Serves `POST /v1/completions` through the steps of a chat request."""
+
+    live: LivePipeline
+
+    async def open_completion(self, context: RequestContext, body: bytes) -> Reply:
+        """The reply to a completion request. Raises GatewayError before there is one."""
+        plans: list[CompletionPlan] = []
+
+        async def prepare() -> Prepared:
+            request = read_completion(wire.loads_object(body))
+            plans.append(request.plan)
+            return await self._prepared(context, request)
+
+        prepared, account = await self.live.admit(context, prepare)
+        begun = await self.live.begin(account, prepared.call)
+        plan, reply, created = plans[0], prepared.plan, int(time.time())
+        if reply.stream:
+            translator = CompletionStream(reply, plan, created, context.request_id)
+            first = translator.feed(begun.events)
+            account.began(translator.meter)
+            return StreamedReply(begun, translator, first, _settles(account, translator))
+        assembler = MessageAssembler()
+        assembler.feed(begun.events)
+        account.began(assembler.meter)
+
+        def whole(collected: MessageAssembler) -> bytes:
+            message, meter = collected.message, collected.meter
+            return wire.dumps(completion_answer(message, meter, reply, plan, created))
+
+        return AssembledReply(begun, assembler, whole, account.settle)
+
+    async def _prepared(self, context: RequestContext, request: CompletionRequest) -> Prepared:
+        draft = translate(request.chat)
+        draft.ignored += request.ignored
+        route = self.live.names.resolve(draft.asked_model, short=True)
+        apply_variant(draft, route.variant)
+        think_only_when_asked(draft)
+        return await self.live.prepared(context, draft, route)
+
+
+def _settles(account: Account, translator: CompletionStream) -> Settle:
+    """Settles a stream; the output of one that was ended here is an estimate."""
+
+    def settle(meter: UsageMeter, failure: GatewayError | None, cut: bool) -> None:
+        if translator.ended_early:
+            meter.completed = False  # Claude's last counts have not come
+        account.settle(meter, failure, cut)
+
+    return settle

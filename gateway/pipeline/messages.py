@@ -1,0 +1,67 @@
+"""Anthropic Messages: admitted and accounted for as everything else, passed on as they are."""
+
+from dataclasses import dataclass, replace
+
+from gateway.context import RequestContext
+from gateway.pipeline.attempts import UpstreamCall
+from gateway.pipeline.forward import ForwardedBody, ForwardedStream, UsageReader
+from gateway.pipeline.live import LivePipeline, Prepared
+from gateway.pipeline.reply import Reply
+from gateway.protocols import anthropic_messages
+from gateway.protocols.shared.draft import ReplyPlan
+from gateway.reliability.retry import client_retry_count
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesPipeline:
+    """Serves `POST /v1/messages` and its token count."""
+
+    live: LivePipeline
+
+    async def open_messages(self, context: RequestContext, body: bytes) -> Reply:
+        """The reply to a Messages request: Claude's own bytes."""
+
+        async def prepare() -> Prepared:
+            return self._forwarded(context, body, "/v1/messages")
+
+        prepared, account = await self.live.admit(context, prepare)
+        begun = await self.live.begin(account, prepared.call)
+        context.response_headers |= anthropic_messages.returned_headers(begun.response.headers)
+        if not prepared.plan.stream:
+            return ForwardedBody(begun, account.settle)
+        reader = UsageReader()
+        reader.feed(begun.events)
+        account.began(reader.meter)
+        return ForwardedStream(begun, reader, account.settle)
+
+    async def open_count_tokens(self, context: RequestContext, body: bytes) -> Reply:
+        """The reply to a token count: free, so it leaves no usage."""
+        live = self.live
+        with live.accounting.refusals(context):
+            admission = live.admission.admit(context.known_caller())
+            prepared = self._forwarded(context, body, "/v1/messages/count_tokens")
+            await admission
+            begun = await live.attempts.begin(replace(prepared.call, streamed=False))
+        context.response_headers |= anthropic_messages.returned_headers(begun.response.headers)
+        return ForwardedBody(begun, live.accounting.nothing_used)
+
+    def _forwarded(self, context: RequestContext, body: bytes, path: str) -> Prepared:
+        request = anthropic_messages.read_request(body)
+        route = self.live.names.resolve(request.asked_model)
+        self.live.announce(context, route, None)
+        if route.variant is not None:  # the body is not ours to change
+            context.set_header(
+                "X-Model-Warning", "words behind the model's name change nothing here"
+            )
+        if self.live.names.catalog.find(request.asked_model) is None:
+            body = anthropic_messages.with_model(body, route.model.id)
+        call = UpstreamCall(
+            path,
+            body,
+            anthropic_messages.upstream_headers(context.headers),
+            route.model.id,
+            streamed=request.stream,
+            client_retries=client_retry_count(context.headers),
+        )
+        plan = ReplyPlan(request.asked_model, stream=request.stream)
+        return Prepared(plan, route, call, request.user_key)

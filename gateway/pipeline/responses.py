@@ -1,0 +1,209 @@
+"""The Responses API: a chat turn with items, stored state and sealed reasoning around it."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from gateway import wire
+from gateway.context import RequestContext
+from gateway.errors import NotFoundError
+from gateway.pipeline.attempts import Event
+from gateway.pipeline.forward import ForwardedBody
+from gateway.pipeline.live import LivePipeline, Prepared
+from gateway.pipeline.reply import AnswerListener, AssembledReply, Reply, StreamedReply
+from gateway.protocols.messages_form import without_thinking
+from gateway.protocols.openai_responses import (
+    Recalled,
+    Translated,
+    state_wanted,
+    stored_input,
+    translate,
+)
+from gateway.protocols.openai_responses_answer import answer
+from gateway.protocols.openai_responses_output import shown_items
+from gateway.protocols.openai_responses_plan import (
+    AnswerFrame,
+    ResponseEnvelope,
+    response_of_item,
+)
+from gateway.protocols.openai_responses_stream import ResponsesStream
+from gateway.protocols.shared.assemble import MessageAssembler
+from gateway.protocols.shared.sealed_thinking import ThinkingSeal, thinking_chain
+from gateway.security.sealing import Sealer
+from gateway.turns.responses import StoredResponse, StoredResponses
+from gateway.wire import JSONObject
+
+_COUNTED = ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config")
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A Responses request with what was stored for it, translated."""
+
+    body: JSONObject
+    recalled: Recalled
+    previous_id: str | None
+    seal: ThinkingSeal
+    translated: Translated
+
+
+@dataclass(frozen=True, slots=True)
+class _Keeping:
+    """Keeps a response when its answer is complete, beside what else listens."""
+
+    other: AnswerListener
+    keep: Callable[[], None]
+
+    def feed(self, events: list[Event]) -> None:
+        """Events of the answer."""
+        self.other.feed(events)
+
+    def answered(self) -> None:
+        """The answer is complete."""
+        self.other.answered()
+        self.keep()
+
+
+@dataclass(frozen=True, slots=True)
+class ResponsesPipeline:
+    """Serves `POST /v1/responses` and what belongs to it."""
+
+    live: LivePipeline
+    stored: StoredResponses
+    sealer: Sealer
+
+    async def open_response(self, context: RequestContext, body: bytes) -> Reply:
+        """The reply to a Responses request. Raises GatewayError before there is one."""
+        requests: list[_Request] = []
+
+        async def prepare() -> Prepared:
+            requests.append(await self._read(context, body))
+            return await self._prepared(context, requests[0])
+
+        prepared, account = await self.live.admit(context, prepare)
+        begun = await self.live.begin(account, prepared.call)
+        frame = _frame(requests[0], prepared)
+        created = int(frame.envelope.clock())
+        if prepared.plan.stream:
+            translator = ResponsesStream(frame)
+            first = translator.feed(begun.events)
+            account.began(translator.meter)
+
+            def keep_streamed() -> None:
+                self._keep(context, requests[0], frame, translator.response, translator.items)
+
+            listener = _Keeping(prepared.listener, keep_streamed)
+            return StreamedReply(begun, translator, first, account.settle, listener)
+        assembler = MessageAssembler()
+        assembler.feed(begun.events)
+        account.began(assembler.meter)
+
+        def whole(collected: MessageAssembler) -> bytes:
+            answered = answer(collected.message, collected.meter, frame, created)
+            self._keep(context, requests[0], frame, answered.response, answered.items)
+            return wire.dumps(answered.response)
+
+        return AssembledReply(begun, assembler, whole, account.settle, prepared.listener)
+
+    async def open_input_tokens(self, context: RequestContext, body: bytes) -> Reply:
+        """The reply to a token count: `{"object": "response.input_tokens", "input_tokens"}`."""
+        with self.live.accounting.refusals(context):
+            admission = self.live.admission.admit(context.known_caller())
+            request = await self._read(context, body)
+            prepared = await self._prepared(context, request)
+            await admission
+            fitted = wire.loads(prepared.call.body)
+            counted = {name: fitted[name] for name in _COUNTED if name in fitted}
+            call = replace(
+                prepared.call,
+                path="/v1/messages/count_tokens",
+                body=wire.dumps(counted),
+                streamed=False,
+            )
+            begun = await self.live.attempts.begin(call)
+        return CountReply(begun, self.live.accounting.nothing_used)
+
+    async def get(self, project: str, response_id: str, *, encrypted: bool) -> JSONObject:
+        """A stored response. Raises NotFoundError."""
+        response = (await self.stored.get(project, response_id)).response
+        return {**response, "output": shown_items(response["output"], encrypted=encrypted)}
+
+    async def _read(self, context: RequestContext, data: bytes) -> _Request:
+        """The request, translated behind what was stored for it."""
+        body = wire.loads_object(data)
+        project = context.known_caller().project.id
+        wanted = state_wanted(body)
+        items: list[JSONObject] = []
+        if wanted.previous_response_id is not None:
+            chain = await self.stored.conversation(project, wanted.previous_response_id)
+            for stored in chain:
+                items += [*stored.input_items, *stored.response["output"]]
+        references = await self._references(project, wanted.references)
+        recalled = Recalled(items, references.get)
+        seal = ThinkingSeal(self.sealer, b"reasoning:" + project.encode())
+        translated = translate(body, recalled, seal)
+        return _Request(body, recalled, wanted.previous_response_id, seal, translated)
+
+    async def _references(self, project: str, ids: list[str]) -> dict[str, JSONObject]:
+        """The stored items of these ids, those that are known."""
+        found: dict[str, JSONObject] = {}
+        owners = {owner for item in ids if (owner := response_of_item(item)) is not None}
+        for owner in owners:
+            try:
+                stored = await self.stored.get(project, owner)
+            except NotFoundError:
+                continue
+            items = [*stored.input_items, *stored.response["output"]]
+            found |= {item["id"]: item for item in items if isinstance(item.get("id"), str)}
+        return found
+
+    async def _prepared(self, context: RequestContext, request: _Request) -> Prepared:
+        draft, others = request.translated.draft, request.translated.thinking_models
+        route = self.live.names.resolve(draft.asked_model)
+        if others - {route.model.id}:
+            # Another model's thinking would be refused, or dropped without a word.
+            draft.body = without_thinking(draft.body)
+        return await self.live.prepared(context, draft, route, client_carries=True)
+
+    def _keep(
+        self,
+        context: RequestContext,
+        request: _Request,
+        frame: AnswerFrame,
+        response: JSONObject,
+        items: list[JSONObject],
+    ) -> None:
+        """Store a complete response, unless the client asked not to."""
+        if not frame.plan.store:
+            return
+        response_id = frame.envelope.response_id
+        self.stored.save(
+            context.known_caller().project.id,
+            StoredResponse(
+                id=response_id,
+                created_at=response["created_at"],
+                previous_id=request.previous_id,
+                # With the sealed reasoning, whatever the client was shown: it reads it back.
+                response={**response, "output": items},
+                input_items=stored_input(request.body, response_id, request.recalled.lookup),
+            ),
+        )
+
+
+class CountReply(ForwardedBody):
+    """A token count in OpenAI's shape."""
+
+    async def whole(self) -> bytes:
+        """The answer."""
+        counted = wire.loads(await super().whole())
+        tokens = counted.get("input_tokens", 0)
+        return wire.dumps({"object": "response.input_tokens", "input_tokens": tokens})
+
+
+def _frame(request: _Request, prepared: Prepared) -> AnswerFrame:
+    """What the answer is made of; its seals are bound to the thinking that was really sent."""
+    chain = thinking_chain(prepared.messages)
+    response_id = "resp_" + os.urandom(24).hex()
+    envelope = ResponseEnvelope(response_id, time.time, request.seal)
+    return AnswerFrame(prepared.plan, replace(request.translated.plan, chain=chain), envelope)

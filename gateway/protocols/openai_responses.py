@@ -1,0 +1,238 @@
+"""`POST /v1/responses`: the request as a `Draft` in the Messages form.
+
+Pure and deterministic: the same body gives the same draft, and the messages of one turn of a
+conversation are the beginning of the messages of its next turn.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway import wire
+from gateway.protocols.messages_form import JSON_INSTRUCTION
+from gateway.protocols.openai_responses_fields import (
+    echoed,
+    read_limits,
+    read_reasoning,
+    read_text_format,
+    refuse_lost_meaning,
+    response_ignored_fields,
+    wants_encrypted,
+)
+from gateway.protocols.openai_responses_items import ItemReader, Lookup, added_tools, item_kind
+from gateway.protocols.openai_responses_plan import ResponsePlan, item_id
+from gateway.protocols.openai_responses_tools import ResponseTools
+from gateway.protocols.shared.cache_marks import CacheMarks, make_marks_legal
+from gateway.protocols.shared.content import ContentReader
+from gateway.protocols.shared.draft import Draft, ReplyPlan
+from gateway.protocols.shared.reading import (
+    invalid,
+    missing,
+    optional_bool,
+    optional_object,
+    optional_string,
+    shown_names,
+    wrong_type,
+)
+from gateway.protocols.shared.request_fields import (
+    cache_is_explicit,
+    cache_ttl,
+    read_identity,
+    read_model,
+    read_service_tier,
+)
+from gateway.protocols.shared.sealed_thinking import ThinkingSeal
+from gateway.protocols.shared.tools import stub_tools
+from gateway.wire import JSON, JSONObject
+
+
+@dataclass(frozen=True, slots=True)
+class StateWanted:
+    """What a request needs of earlier ones before it can be translated.
+
+    `references` are the ids of stored items that its input names.
+    """
+
+    previous_response_id: str | None
+    references: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What was stored: the items of the previous Response and before, and items by their ids."""
+
+    items: Sequence[JSONObject] = ()
+    lookup: Lookup = lambda _id: None
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """A request in the Messages form, and what its answer must know.
+
+    `thinking_models` wrote the thinking in the draft; when another model is chosen, take the
+    thinking out (`without_thinking`) and set `plan.chain` to `NO_THINKING`.
+    """
+
+    draft: Draft
+    plan: ResponsePlan
+    thinking_models: frozenset[str]
+
+
+def state_wanted(body: JSONObject) -> StateWanted:
+    """What must be read from the store for `body`. Raises InvalidRequestError."""
+    items = body.get("input")
+    references = [
+        item["id"]
+        for item in (items if isinstance(items, list) else ())
+        if isinstance(item, dict)
+        and isinstance(item.get("id"), str)
+        and (item.get("type") == "item_reference" or not ("type" in item or "role" in item))
+    ]
+    return StateWanted(_previous(body), references)
+
+
+def _previous(body: JSONObject) -> str | None:
+    name = "previous_response_id"
+    return optional_string(body.get(name), name) or None
+
+
+def translate(
+    body: JSONObject, recalled: Recalled | None = None, seal: ThinkingSeal | None = None
+) -> Translated:
+    """The draft of a Responses request, behind what was `recalled` for it.
+
+    Raises InvalidRequestError with the JSON path in `param`.
+    """
+    recalled = recalled or Recalled()
+    refuse_lost_meaning(body)
+    model = read_model(body)
+    draft = Draft(asked_model=model, body={}, reply=ReplyPlan(model))
+    draft.ignored = response_ignored_fields(body)
+    draft.cache_ttl = cache_ttl(body)
+    draft.cache_explicit = cache_is_explicit(body)
+    tools = ResponseTools(CacheMarks(draft.cache_ttl), draft.ignored)
+    items = own_items(body, has_earlier=bool(recalled.items))
+    _declare_tools(body, recalled.items, items, tools)
+    reader = ItemReader(tools, ContentReader(tools.marks, draft.ignored), seal, recalled.lookup)
+    _read_items(body, recalled.items, items, reader)
+    _fill_body(draft, tools, reader)
+    _read_choice(body, draft, tools)
+    read_limits(body, draft)
+    read_identity(body, draft)
+    read_service_tier(body, draft)
+    shows_summary = read_reasoning(body, draft)
+    if tools.marks.found:
+        make_marks_legal(draft.body)
+    draft.reply = _reply_plan(body, draft, tools, shows_summary)
+    plan = _response_plan(body, tools, reader)
+    draft.ignored = shown_names(draft.ignored)
+    return Translated(draft, plan, frozenset(reader.models))
+
+
+def own_items(body: JSONObject, *, has_earlier: bool = False) -> list[JSON]:
+    """The `input` of a request as a list of items; a string is a message of the user."""
+    given = body.get("input")
+    if isinstance(given, str):
+        return [{"type": "message", "role": "user", "content": given}]
+    if given is None:
+        if has_earlier:
+            return []
+        raise missing("input")
+    if not isinstance(given, list):
+        raise wrong_type("input", "a string or an array of items", given)
+    if not given and not has_earlier:
+        raise invalid("input", "must not be empty")
+    return given
+
+
+def stored_input(body: JSONObject, response_id: str, lookup: Lookup) -> list[JSONObject]:
+    """The input items as they are kept and listed: each with a type and an id, none a reference.
+
+    `body` has been translated before, with the same `lookup`. Texts become lists of parts, as the
+    API lists them.
+    """
+    items: list[JSONObject] = []
+    for index, item in enumerate(own_items(body, has_earlier=True)):
+        whole = item
+        if item_kind(item, "input") == "item_reference":
+            whole = lookup(item["id"]) or item
+        own_id = whole.get("id") or item_id(response_id, "in", index)
+        kept = {"type": "message", **whole, "id": own_id}
+        if kept["type"] == "message" and isinstance(kept.get("content"), str):
+            kind = "output_text" if kept.get("role") == "assistant" else "input_text"
+            kept["content"] = [{"type": kind, "text": kept["content"]}]
+        items.append(kept)
+    return items
+
+
+def _declare_tools(
+    body: JSONObject, earlier: Sequence[JSONObject], items: list[JSON], tools: ResponseTools
+) -> None:
+    tools.declare(body.get("tools"), "tools")
+    for _, added in added_tools(earlier):
+        tools.declare(added, "previous_response_id")
+    for index, added in added_tools(items):
+        tools.declare(added, f"input[{index}].tools")
+
+
+def _read_items(
+    body: JSONObject, earlier: Sequence[JSONObject], items: list[JSON], reader: ItemReader
+) -> None:
+    reader.read_instructions(body.get("instructions"))
+    reader.read(earlier, "previous_response_id")
+    reader.read(items, "input")
+
+
+def _fill_body(draft: Draft, tools: ResponseTools, reader: ItemReader) -> None:
+    if reader.system:
+        draft.body["system"] = reader.system
+    draft.body["messages"] = reader.history.finish()
+    definitions = tools.declared.in_order()
+    if definitions:
+        draft.body["tools"] = definitions
+    elif reader.history.called:  # tool blocks need tools, and none may be called
+        draft.body["tools"] = stub_tools(list(reader.history.called))
+        draft.body["tool_choice"] = {"type": "none"}
+
+
+def _read_choice(body: JSONObject, draft: Draft, tools: ResponseTools) -> None:
+    choice = tools.choose(body)
+    if choice.value is not None:
+        draft.body["tool_choice"] = choice.value
+    if choice.instruction is not None:
+        draft.instructions.append(choice.instruction)
+    if tools.declared.strict:
+        draft.ignored.append("tools.strict")
+
+
+def _reply_plan(
+    body: JSONObject, draft: Draft, tools: ResponseTools, shows_summary: bool
+) -> ReplyPlan:
+    json_mode = read_text_format(body, draft)
+    if json_mode == "object":
+        draft.instructions.append(JSON_INSTRUCTION)
+    options = optional_object(body.get("stream_options"), "stream_options")
+    include_usage = optional_bool(options.get("include_usage"), "stream_options.include_usage")
+    return ReplyPlan(
+        asked_model=draft.asked_model,
+        stream=optional_bool(body.get("stream"), "stream") is True,
+        include_usage=include_usage is True,
+        original_tool_names=tools.declared.names.originals,
+        custom_tools=frozenset(tools.declared.custom),
+        wrapped_tools=frozenset(tools.declared.wrapped),
+        json_mode=json_mode,
+        show_reasoning=shows_summary,
+        echo_service_tier=body.get("service_tier") is not None,
+    )
+
+
+def _response_plan(body: JSONObject, tools: ResponseTools, reader: ItemReader) -> ResponsePlan:
+    echo = echoed(body)
+    return ResponsePlan(
+        echo=echo,
+        echo_json=wire.dumps(echo),
+        encrypted=wants_encrypted(body, tools.ignored),
+        store=optional_bool(body.get("store"), "store") is not False,
+        previous_response_id=_previous(body),
+        namespaces=tools.namespaces,
+        chain=reader.chain,
+    )

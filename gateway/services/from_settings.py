@@ -1,0 +1,94 @@
+"""What the settings say about the services, checked: names, keys, sources."""
+
+import logging
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from gateway.catalog.models import Catalog, load_catalog
+from gateway.config import Settings, SettingsError
+from gateway.durable import EngineAddress, engine_address
+from gateway.routing.names import ModelNames
+from gateway.security.sealing import Sealer, sealer_from
+
+_log = logging.getLogger("gateway.services")
+
+
+def check_settings(settings: Settings) -> None:
+    """Raises SettingsError, one line, when the services could not be built from `settings`."""
+    names_of(settings, catalog_of(settings))
+    required("DATABASE_URL", secret(settings.database_url))
+    required("REDIS_URL", secret(settings.redis_url))
+    upstream_key(settings)
+    sealer_of(settings)
+    temporal_address(settings)
+
+
+def temporal_address(settings: Settings) -> EngineAddress:
+    """Where Temporal is. Raises SettingsError when nobody has said so."""
+    address = engine_address(settings)
+    if address is None:
+        raise _not_set("TEMPORAL_ADDRESS")
+    return address
+
+
+def catalog_of(settings: Settings) -> Catalog:
+    """The model table with MODELS_FILE laid over it. Raises SettingsError."""
+    try:
+        return load_catalog(settings.models_file)
+    except ValueError as error:
+        raise SettingsError(f"MODELS_FILE: {error}") from error
+
+
+def names_of(settings: Settings, catalog: Catalog) -> ModelNames:
+    """How model names are read. Raises SettingsError for models nobody knows."""
+    default = catalog.find(settings.default_model) or catalog.successor(settings.default_model)
+    if default is None:
+        raise SettingsError("DEFAULT_MODEL: no model of that name is in the table")
+    if default.id != settings.default_model:
+        _log.warning("default_model_replaced", extra={"served_by": default.id})
+    small = catalog.find(settings.small_model) or catalog.successor(settings.small_model)
+    if small is None:
+        raise SettingsError("SMALL_MODEL: no model of that name is in the table")
+    reject = settings.unknown_model == "reject"
+    return ModelNames(catalog, default, settings.model_prefix, reject_unknown=reject, small=small)
+
+
+def source_of(settings: Settings) -> str:
+    """What answers: `anthropic`, `simulator`, or the host of another server."""
+    if settings.upstream_is_simulator:
+        return "simulator"
+    host = urlsplit(settings.anthropic_base_url).hostname or "unknown"
+    return "anthropic" if host == "api.anthropic.com" else host
+
+
+def sealer_of(settings: Settings) -> Sealer:
+    """What seals stored turns and reasoning. Raises SettingsError."""
+    keys = required("ENCRYPTION_KEYS", secret(settings.encryption_keys))
+    try:
+        return sealer_from(keys)
+    except ValueError as error:
+        raise SettingsError(f"ENCRYPTION_KEYS: {error}") from None
+
+
+def upstream_key(settings: Settings) -> str:
+    """The upstream's key. Raises SettingsError when it is not set."""
+    if settings.upstream_is_simulator:
+        return "simulator"  # it takes any key, and a real one has no business there
+    return required("ANTHROPIC_API_KEY", secret(settings.anthropic_api_key))
+
+
+def secret(value: SecretStr | None) -> str | None:
+    """The text of a secret setting, None when unset."""
+    return value.get_secret_value() if value is not None else None
+
+
+def required(name: str, value: str | None) -> str:
+    """`value`, which must be set. Raises SettingsError."""
+    if not value:
+        raise _not_set(name)
+    return value
+
+
+def _not_set(name: str) -> SettingsError:
+    return SettingsError(f"{name}: not set; `coding-gateway up` starts or makes what is missing")

@@ -1,0 +1,107 @@
+"""The pipelines of live requests, built from the settings."""
+
+import logging
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from gateway.config import Settings
+from gateway.pipeline.accounting import Accounting
+from gateway.pipeline.attempts import Attempts
+from gateway.pipeline.live import LivePipeline
+from gateway.projects import Projects
+from gateway.protocols.model_fit import FitOptions
+from gateway.protocols.openai_embeddings import provider_error
+from gateway.reliability.admission import AdmissionControl
+from gateway.reliability.circuit_breaker import CircuitBreaker, CircuitState
+from gateway.reliability.retry import RetryPolicy
+from gateway.routing.names import ModelNames
+from gateway.services.from_settings import secret, upstream_key
+from gateway.storage.valkey import Valkey
+from gateway.turns.conversation import Turns
+from gateway.upstream.embeddings import EmbeddingTransport
+from gateway.upstream.transport import UpstreamTransport
+
+_log = logging.getLogger("gateway.services")
+
+
+def transport_of(settings: Settings) -> UpstreamTransport:
+    """The connections to the upstream."""
+    return UpstreamTransport(
+        settings.anthropic_base_url,
+        upstream_key(settings),
+        first_byte_seconds=settings.upstream_timeout_seconds,
+        idle_seconds=settings.upstream_idle_seconds,
+    )
+
+
+def live_pipeline(
+    settings: Settings,
+    names: ModelNames,
+    projects: Projects,
+    valkey: Valkey,
+    turns: Turns,
+    upstream: tuple[UpstreamTransport, Accounting],
+) -> LivePipeline:
+    """The steps of a live request, for one upstream."""
+    transport, accounting = upstream
+    policy = RetryPolicy(
+        settings.retry_enabled, settings.retry_max_attempts, settings.retry_backoff_base
+    )
+    return LivePipeline(
+        projects=projects,
+        admission=AdmissionControl(
+            valkey,
+            accounting.metrics,
+            enabled=settings.rate_limit_enabled,
+            requests_per_minute=settings.rate_limit_rpm,
+            processes=settings.api_processes,
+        ),
+        names=names,
+        fit_options=FitOptions(
+            thinking_reserve_tokens=settings.thinking_reserve_tokens,
+            show_reasoning=settings.show_reasoning,
+            fast_mode=settings.enable_fast_mode,
+        ),
+        turns=turns,
+        breaker=CircuitBreaker(
+            enabled=settings.circuit_breaker_enabled,
+            threshold=settings.circuit_breaker_threshold,
+            timeout_seconds=settings.circuit_breaker_timeout,
+            on_change=_log_breaker,
+        ),
+        attempts=Attempts(transport, policy, accounting.attempt_failed),
+        accounting=accounting,
+        upstream=accounting.upstream,
+        from_simulator=settings.upstream_is_simulator,
+    )
+
+
+async def embedding_provider(
+    settings: Settings, pipeline: LivePipeline, stack: AsyncExitStack
+) -> LivePipeline | None:
+    """The steps of a live request in front of the provider of embeddings, None without one."""
+    if settings.embedding_api_url is None:
+        return None
+    transport = EmbeddingTransport(
+        settings.embedding_api_url,
+        secret(settings.embedding_api_key),
+        first_byte_seconds=settings.upstream_timeout_seconds,
+        idle_seconds=settings.upstream_idle_seconds,
+    )
+    await stack.enter_async_context(transport)
+    host = urlsplit(settings.embedding_api_url).hostname or "unknown"
+    accounting = replace(pipeline.accounting, upstream=host)
+    return replace(
+        pipeline,
+        attempts=Attempts(
+            transport, pipeline.attempts.policy, accounting.attempt_failed, provider_error
+        ),
+        accounting=accounting,
+        upstream=host,
+        from_simulator=False,
+    )
+
+
+def _log_breaker(upstream: str, state: CircuitState) -> None:
+    _log.warning("circuit_breaker", extra={"upstream": upstream, "state": state.name.lower()})

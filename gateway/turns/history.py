@@ -1,0 +1,137 @@
+"""A request's history, digested once: where assistant turns stand and under which keys they are.
+
+Everything here depends on the translated messages alone and is the same, for the messages two
+requests have in common, in both.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.protocols.messages_form import THINKING_BLOCKS
+from gateway.turns.digests import (
+    chained,
+    message_digest,
+    seen_digest,
+    setting_digest,
+    without_thinking,
+)
+from gateway.wire import JSONObject
+
+_START = b"conversation"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An assistant message of the history.
+
+    `index` is its place among the messages; `key` what its stored turn goes by; `seen` the digest
+    of what the client shows of it; `client` one of everything the client sent before it;
+    `opens` tells that a person speaks right before it, not a tool.
+    """
+
+    index: int
+    key: str
+    seen: bytes
+    client: bytes
+    opens: bool
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The messages of a request with their digests.
+
+    `body` is what they stand in. `digests` has one for each message: as sent, but for assistant
+    messages as seen. `end` is the digest of all of them, without tools and system, `setting` that
+    of tools and system. `carried` has, by the signatures of thinking that stands in the messages
+    under seals of our own, the digest of the conversation it was made in (`Sending.prefix`); it is
+    None when the client carries thinking without such a seal.
+    """
+
+    body: JSONObject
+    messages: list[JSONObject]
+    digests: list[bytes]
+    places: list[Place]
+    setting: bytes
+    end: bytes
+    carried: Mapping[str, bytes] | None = None
+
+    def setting_of(self, body: JSONObject) -> bytes:
+        """The digest of the tools and the system text of a body made of this one."""
+        same = all(body.get(name) is self.body.get(name) for name in ("tools", "system"))
+        return self.setting if same else setting_digest(body)
+
+    def carried_prefix(self, content: list[JSONObject]) -> bytes | None:
+        """The digest of the conversation in which carried thinking was made, if that is known."""
+        for block in content:
+            signature = block.get("signature") or block.get("data")
+            if block["type"] in THINKING_BLOCKS and isinstance(signature, str):
+                return (self.carried or {}).get(signature)
+        return None
+
+    @property
+    def client_end(self) -> bytes:
+        """The digest of everything the client sent; `Place.client` of the answer."""
+        return chained(self.setting, self.end)
+
+
+def read_history(body: JSONObject, carried: Mapping[str, bytes] | None = None) -> History:
+    """The history of a request body in the Messages form, before it is fitted to a model."""
+    messages: list[JSONObject] = body["messages"]
+    setting = setting_digest(body)
+    digests: list[bytes] = []
+    places: list[Place] = []
+    state = _START
+    opens = True
+    for index, message in enumerate(messages):
+        if message["role"] == "assistant":
+            content = message["content"]
+            digest = seen_digest(content)
+            key = turn_key(without_thinking(content), state, digest)
+            places.append(Place(index, key, digest, chained(setting, state), opens))
+            opens = True
+        else:
+            digest = message_digest(message)
+            opens = opens and not _has_result(message)
+        digests.append(digest)
+        state = chained(state, message["role"].encode(), digest)
+    return History(dict(body), messages, digests, places, setting, state, carried)
+
+
+def call_keys(messages: list[JSONObject]) -> list[str] | None:
+    """The keys of a history in which every assistant message has a call; None for any other.
+
+    They are found without a digest of any message.
+    """
+    answers = [message["content"] for message in messages if message["role"] == "assistant"]
+    if not all(any(block["type"] == "tool_use" for block in content) for content in answers):
+        return None
+    return [turn_key(content, b"", b"") for content in answers]
+
+
+def has_thinking(messages: list[JSONObject]) -> bool:
+    """True when thinking stands in a message, because the client carried it."""
+    return any(
+        block["type"] in THINKING_BLOCKS
+        for message in messages
+        if message["role"] == "assistant"
+        for block in message["content"]
+    )
+
+
+def turn_key(content: list[JSONObject], before: bytes, seen: bytes) -> str:
+    """What a turn is stored under: its first call's id, else where it stands and what it says.
+
+    The id of a call survives every client; a text has none, so the conversation before it
+    (`before`, of `History.end`) and its own words (`seen`) tell it apart.
+    """
+    for block in content:
+        if block["type"] == "tool_use":
+            return chained(b"call", str(block["id"]).encode()).hex()
+    return chained(b"text", before, seen).hex()
+
+
+def _has_result(message: JSONObject) -> bool:
+    content = message["content"]
+    return message["role"] == "user" and any(
+        block["type"] == "tool_result" for block in content if isinstance(block, dict)
+    )

@@ -1,0 +1,78 @@
+"""Small bounded memories of one process."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+
+class Shelf(Generic[Key, Value]):
+    """The values used last, each for its time, within bounds of number and size."""
+
+    def __init__(
+        self,
+        *,
+        max_entries: int,
+        max_size: int = 2**63,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._max_entries = max_entries
+        self._max_size = max_size
+        self._clock = clock
+        self._entries: OrderedDict[Key, tuple[Value, int, float]] = OrderedDict()
+        self._size = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def put(self, key: Key, value: Value, seconds: float, size: int = 1) -> None:
+        """Keep `value` for so many seconds, or until it is the least used."""
+        self.drop(key)
+        self._entries[key] = (value, size, self._clock() + seconds)
+        self._size += size
+        while len(self._entries) > self._max_entries or self._size > self._max_size:
+            _, (_, dropped, _) = self._entries.popitem(last=False)
+            self._size -= dropped
+
+    def get(self, key: Key) -> Value | None:
+        """The value, None when it is gone."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        if entry[2] <= self._clock():
+            self.drop(key)
+            return None
+        self._entries.move_to_end(key)
+        return entry[0]
+
+    def drop(self, key: Key) -> None:
+        """Forget the value."""
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self._size -= entry[1]
+
+
+class Allowance:
+    """So many goes a second, saved up to a limit."""
+
+    def __init__(
+        self, per_second: float, most: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._per_second = per_second
+        self._most = most
+        self._clock = clock
+        self._left = most
+        self._at = clock()
+
+    def take(self) -> bool:
+        """True when there is one more go."""
+        now = self._clock()
+        self._left = min(self._most, self._left + (now - self._at) * self._per_second)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
