@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gateway.policies import ReductionPolicy, ResponseCachePolicy, RoutingPolicy
+
 DEFAULT_PROJECT_ID = "default"
 
 _NOT_IN_HEADERS = re.compile(r"[^\x20-\x7e]")
@@ -16,6 +18,9 @@ class Project:
 
     id: str
     requests_per_minute: int | None = None
+    reduction: ReductionPolicy = field(default_factory=ReductionPolicy)
+    routing: RoutingPolicy = field(default_factory=RoutingPolicy)
+    response_cache: ResponseCachePolicy = field(default_factory=ResponseCachePolicy)
 
 
 @dataclass(frozen=True, slots=True)

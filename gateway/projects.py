@@ -19,6 +19,14 @@ from pydantic import SecretStr
 from gateway.config import Settings
 from gateway.context import DEFAULT_PROJECT_ID, Caller, Project
 from gateway.errors import AuthenticationError, UnavailableError
+from gateway.policies import (
+    CachePolicy,
+    ContextPolicy,
+    ReductionPolicy,
+    ResponseCachePolicy,
+    RoutingPolicy,
+    TextPolicy,
+)
 
 BOOTSTRAP_KEY_ID = "bootstrap"
 
@@ -104,7 +112,18 @@ class Projects:
 
         The one place where a per-project switch is decided.
         """
-        return Project(project_id, requests_per_minute or self._settings.rate_limit_rpm)
+        settings = self._settings
+        return Project(
+            project_id,
+            requests_per_minute or settings.rate_limit_rpm,
+            reduction=reduction_policy(settings),
+            routing=RoutingPolicy(settings.enable_smart_routing, settings.opus_routing_threshold),
+            response_cache=ResponseCachePolicy(
+                settings.response_cache,
+                settings.cache_ttl_seconds,
+                settings.semantic_cache_threshold,
+            ),
+        )
 
     def cached(self, raw_key: str) -> Caller | None:
         """The caller of a key that is known, without waiting; None when `resolve` must be asked.
@@ -247,3 +266,33 @@ def _put_bounded(table: OrderedDict[str, _Value], key: str, value: _Value) -> No
 
 def _secret(value: SecretStr | None) -> str:
     return value.get_secret_value() if value is not None else ""
+
+
+def reduction_policy(settings: Settings) -> ReductionPolicy:
+    """What the settings say about making prompts cheaper."""
+    remembers = settings.enable_file_hash_cache
+    return ReductionPolicy(
+        texts=TextPolicy(
+            references_chat=settings.references_chat if remembers else "off",
+            references_agent=settings.references_agent if remembers else "off",
+            system_max_chars=settings.system_max_chars,
+            user_message_max_chars=settings.user_msg_max_chars,
+            tool_result_max_chars=settings.tool_result_max_chars,
+            strip_boilerplate=settings.strip_ide_boilerplate,
+            diff_first=settings.enforce_diff_first,
+            move_volatile_lines=settings.move_volatile_lines,
+            cold_compaction=settings.enable_cold_compaction,
+            context=ContextPolicy(
+                settings.context_max_tokens if settings.enable_context_pruning else 0,
+                settings.context_strategy,
+            ),
+        ),
+        cache=CachePolicy(
+            enabled=settings.enable_anthropic_cache_control,
+            client_marks=settings.client_cache_marks,
+            lifetime=settings.cache_lifetime,
+        ),
+        append_log=settings.enable_append_log,
+        holdout_share=settings.reduction_holdout,
+        messages=settings.enable_messages_reduction,
+    )

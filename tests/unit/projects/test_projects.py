@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.config import Settings
-from gateway.context import Caller, Project
+from gateway.context import Caller
 from gateway.errors import AuthenticationError, UnavailableError
 from gateway.projects import KeyRecord, Projects
 
@@ -64,7 +64,7 @@ async def settled() -> None:
 
 async def test_keys_of_the_settings_are_known_without_a_store() -> None:
     resolver = projects(rate_limit_rpm=7)
-    expected = Caller(Project("default", 7), "bootstrap", frozenset({"chat"}))
+    expected = Caller(resolver.policy("default", 7), "bootstrap", frozenset({"chat"}))
     assert resolver.cached("chat-key") == expected
     assert await resolver.resolve("chat-key") == expected
     assert (await resolver.resolve("admin-key")).may("admin")
@@ -90,7 +90,7 @@ async def test_a_key_of_the_table_is_asked_for_once() -> None:
     resolver = projects(store)
     assert resolver.cached("k") is None
     caller = await resolver.resolve("k")
-    assert caller == Caller(Project("team", 5), "key_1", frozenset({"chat"}))
+    assert caller == Caller(resolver.policy("team", 5), "key_1", frozenset({"chat"}))
     assert resolver.cached("k") == caller
     assert await resolver.resolve("k") == caller
     assert store.asked == [digest("k")]

@@ -1,0 +1,118 @@
+"""The texts of a request in the order in which they are sent: what passes read and rewrite.
+
+A pass is a function over these texts: it sets `value` of those it changes. It may look at earlier
+texts and at what is fixed for the conversation, at nothing else.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from gateway.wire import JSONObject
+
+TextKind = Literal["system", "user", "tool_result"]
+
+
+@dataclass(slots=True)
+class Text:
+    """One text block of system, of a user message, or the only one of a tool result.
+
+    `message` is the index of its message, -1 for the system text; `block` its place there; `nested`
+    tells that it stands inside a tool result. `call` is the `tool_use` block a result answers.
+    `original` never changes. System messages in the middle of a conversation count as "system".
+    """
+
+    kind: TextKind
+    value: str
+    message: int
+    block: int
+    original: str
+    nested: bool = False
+    call: JSONObject | None = None
+
+    @property
+    def is_changed(self) -> bool:
+        """True when a pass has given it another value."""
+        return self.value is not self.original and self.value != self.original
+
+
+def read_texts(body: JSONObject, fixed: Collection[int] = ()) -> list[Text]:
+    """The texts of a body in the Messages form, whose contents are lists of blocks.
+
+    Left out: what the assistant said, tool results of other than exactly one text block, and the
+    blocks whose `id()` is in `fixed`, which the gateway itself has put there earlier.
+    """
+    texts = [
+        Text("system", block["text"], -1, index, block["text"])
+        for index, block in enumerate(body.get("system") or ())
+    ]
+    calls: dict[str, JSONObject] = {}
+    for number, message in enumerate(body["messages"]):
+        if message["role"] == "assistant":
+            calls = {
+                block["id"]: block for block in message["content"] if block["type"] == "tool_use"
+            }
+            continue
+        kind: TextKind = "system" if message["role"] == "system" else "user"
+        for index, block in enumerate(message["content"]):
+            if block["type"] == "text":
+                if id(block) not in fixed:
+                    text = block["text"]
+                    texts.append(Text(kind, text, number, index, text))
+            elif block["type"] == "tool_result":
+                value = _only_text(block)
+                if value is not None:
+                    call = calls.get(block["tool_use_id"])
+                    texts.append(Text("tool_result", value, number, index, value, True, call))
+    return texts
+
+
+def write_texts(body: JSONObject, texts: list[Text]) -> JSONObject:
+    """`body` with the changed values in it; the same object when nothing was changed.
+
+    What did not change is shared. A system text that was emptied is left out.
+    """
+    changed = [text for text in texts if text.is_changed]
+    if not changed:
+        return body
+    result = dict(body)
+    system = [text for text in changed if text.message < 0]
+    if system:
+        blocks = list(body["system"])
+        for text in system:
+            blocks[text.block] = {**blocks[text.block], "text": text.value}
+        result["system"] = [block for block in blocks if block["text"]]
+        if not result["system"]:
+            del result["system"]
+    by_message: dict[int, list[Text]] = {}
+    for text in changed:
+        if text.message >= 0:
+            by_message.setdefault(text.message, []).append(text)
+    if by_message:
+        messages = list(body["messages"])
+        for number, its_texts in by_message.items():
+            content = list(messages[number]["content"])
+            for text in its_texts:
+                content[text.block] = _with_text(content[text.block], text)
+            messages[number] = {**messages[number], "content": content}
+        result["messages"] = messages
+    return result
+
+
+def _with_text(block: JSONObject, text: Text) -> JSONObject:
+    if not text.nested:
+        return {**block, "text": text.value}
+    content = block["content"]
+    if isinstance(content, str):
+        return {**block, "content": text.value}
+    return {**block, "content": [{**content[0], "text": text.value}]}
+
+
+def _only_text(result: JSONObject) -> str | None:
+    content = result.get("content")
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list) and len(content) == 1 and content[0]["type"] == "text":
+        text: str = content[0]["text"]
+        return text
+    return None
