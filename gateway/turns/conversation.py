@@ -2,7 +2,8 @@
 
 conversation = turns.open(project, draft.body)          after translating; asks Valkey
 await conversation.load()                                beside the admission
-draft.body["messages"] = conversation.restore(model)     before fitting
+draft.body["messages"] = conversation.restore(model)     before passes, which spare `fixed`
+conversation.rewritten(draft.body["messages"])           when passes have run, before fitting
 body = conversation.prepare(fitted.body, model)          after fitting, before the dump
 conversation.refuse()                                    when a 400 about thinking was repaired
 conversation.feed(events) ... conversation.answered()    beside the translator
@@ -13,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.catalog.models import Model
+from gateway.protocols.shared.digests import BlockDigests
 from gateway.protocols.shared.draft import ReplyPlan
 from gateway.turns.capture import Answer, TurnCapture
 from gateway.turns.history import History, call_keys, has_thinking, read_history, turn_key
@@ -48,14 +50,16 @@ class Turns:
         carried: Mapping[str, bytes] | None = None,
         *,
         client_carries: bool = True,
+        digests: BlockDigests | None = None,
     ) -> "Conversation":
         """The conversation of a draft's body; its turns are asked for now.
 
         `client_carries`: the client may send thinking back by itself, now or later.
         `carried`, for clients that carry thinking under our seals: the `Sending.prefix` sealed with
-        it, by signature (of a redacted block: its data).
+        it, by signature (of a redacted block: its data). `digests` are those of the request's
+        blocks, when others ask for them too.
         """
-        read = _ReadOnce(dict(body), carried)
+        read = _ReadOnce(dict(body), carried, digests or BlockDigests())
         is_bare = carried is None and not has_thinking(body["messages"])
         keys = call_keys(body["messages"])
         if keys is None:
@@ -67,7 +71,11 @@ class Turns:
 
 
 class Conversation:
-    """The turns of one request; created per request. Methods are called in the order above."""
+    """The turns of one request; created per request. Methods are called in the order above.
+
+    `fixed` has, after `restore`, the `id()` of each block that restoring put at the end of a user
+    message: it goes as it went before, whatever passes do to the rest.
+    """
 
     def __init__(
         self,
@@ -88,6 +96,8 @@ class Conversation:
         self._lookup = lookup
         self._found: Mapping[str, Turn] = {}
         self._restored: Restored | None = None
+        self._rewritten: list[JSONObject] | None = None
+        self.fixed: set[int] = set()
         self._sending: Sending | None = None
         self._capture = TurnCapture()
         self._refused = False
@@ -119,16 +129,26 @@ class Conversation:
         """What is sent, once it was prepared."""
         if self._sending is None and self._deferred is not None:
             body, model = self._deferred
-            self._sending = prepare(restore(self._history, {}, model), body, model)
+            restored = restore(self._history, {}, model)
+            self._sending = prepare(restored, body, model, self._rewritten)
         return self._sending
 
     def restore(self, model: Model) -> list[JSONObject]:
         """The messages for `model` with the turns put back. May be called for another model."""
+        self._rewritten = None
         if self._is_bare and not self._found:
             messages: list[JSONObject] = self._read.body["messages"]
             return messages
         self._restored = restore(self._history, self._found, model)
+        self.fixed = self._restored.added_blocks()
         return self._restored.messages
+
+    def rewritten(self, messages: list[JSONObject]) -> None:
+        """Passes have made `messages` of the restored ones, one of each, and these are fitted now.
+
+        Messages and blocks that a pass did not change must be the same objects.
+        """
+        self._rewritten = messages
 
     def prepare(self, body: JSONObject, model: Model) -> JSONObject:
         """The body to send, made of the restored messages, without what is not legal any more."""
@@ -138,7 +158,7 @@ class Conversation:
             self._sending, self._deferred = None, (body, model)
             return body
         restored = self._restored or restore(self._history, {}, model)
-        self._sending = prepare(restored, body, model)
+        self._sending = prepare(restored, body, model, self._rewritten)
         return self._sending.body
 
     def repaired(self, name: str, body: JSONObject, model: Model) -> None:
@@ -204,10 +224,11 @@ class Conversation:
         if self._client_carries or self._refused or self._deferred is None:
             return False
         body, model = self._deferred
+        given = self._read.body["messages"] if self._rewritten is None else self._rewritten
         thinks = (body.get("thinking") or {}).get("type") not in (None, "disabled")
         return (
             self._capture.is_plain
-            and body["messages"] is self._read.body["messages"]
+            and body["messages"] is given
             and (model.preserved_thinking or not thinks)
         )
 
@@ -215,16 +236,19 @@ class Conversation:
 class _ReadOnce:
     """A body whose history is read when it is first needed."""
 
-    def __init__(self, body: JSONObject, carried: Mapping[str, bytes] | None) -> None:
+    def __init__(
+        self, body: JSONObject, carried: Mapping[str, bytes] | None, digests: BlockDigests
+    ) -> None:
         self.body = body
         self._carried = carried
+        self._digests = digests
         self._history: History | None = None
 
     @property
     def history(self) -> History:
         """The history, digested."""
         if self._history is None:
-            self._history = read_history(self.body, self._carried)
+            self._history = read_history(self.body, self._carried, self._digests)
         return self._history
 
 

@@ -8,13 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.protocols.messages_form import THINKING_BLOCKS
-from gateway.turns.digests import (
-    chained,
-    message_digest,
-    seen_digest,
-    setting_digest,
-    without_thinking,
-)
+from gateway.protocols.shared.digests import BlockDigests, chained
+from gateway.turns.digests import seen_digest, setting_digest, without_thinking
 from gateway.wire import JSONObject
 
 _START = b"conversation"
@@ -44,7 +39,8 @@ class History:
     messages as seen. `end` is the digest of all of them, without tools and system, `setting` that
     of tools and system. `carried` has, by the signatures of thinking that stands in the messages
     under seals of our own, the digest of the conversation it was made in (`Sending.prefix`); it is
-    None when the client carries thinking without such a seal.
+    None when the client carries thinking without such a seal. `blocks` are the digests of the
+    request's content blocks.
     """
 
     body: JSONObject
@@ -53,12 +49,13 @@ class History:
     places: list[Place]
     setting: bytes
     end: bytes
-    carried: Mapping[str, bytes] | None = None
+    carried: Mapping[str, bytes] | None
+    blocks: BlockDigests
 
     def setting_of(self, body: JSONObject) -> bytes:
         """The digest of the tools and the system text of a body made of this one."""
         same = all(body.get(name) is self.body.get(name) for name in ("tools", "system"))
-        return self.setting if same else setting_digest(body)
+        return self.setting if same else setting_digest(body, self.blocks)
 
     def carried_prefix(self, content: list[JSONObject]) -> bytes | None:
         """The digest of the conversation in which carried thinking was made, if that is known."""
@@ -74,10 +71,15 @@ class History:
         return chained(self.setting, self.end)
 
 
-def read_history(body: JSONObject, carried: Mapping[str, bytes] | None = None) -> History:
+def read_history(
+    body: JSONObject,
+    carried: Mapping[str, bytes] | None = None,
+    blocks: BlockDigests | None = None,
+) -> History:
     """The history of a request body in the Messages form, before it is fitted to a model."""
     messages: list[JSONObject] = body["messages"]
-    setting = setting_digest(body)
+    blocks = blocks or BlockDigests()
+    setting = setting_digest(body, blocks)
     digests: list[bytes] = []
     places: list[Place] = []
     state = _START
@@ -90,11 +92,11 @@ def read_history(body: JSONObject, carried: Mapping[str, bytes] | None = None) -
             places.append(Place(index, key, digest, chained(setting, state), opens))
             opens = True
         else:
-            digest = message_digest(message)
+            digest = blocks.of_message(message)
             opens = opens and not _has_result(message)
         digests.append(digest)
         state = chained(state, message["role"].encode(), digest)
-    return History(dict(body), messages, digests, places, setting, state, carried)
+    return History(dict(body), messages, digests, places, setting, state, carried, blocks)
 
 
 def call_keys(messages: list[JSONObject]) -> list[str] | None:

@@ -15,12 +15,12 @@ from, that is checked before it is sent.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from gateway.catalog.models import Model
 from gateway.protocols.messages_form import NO_ANSWER, text_block
-from gateway.turns.digests import message_digest, without_thinking
+from gateway.turns.digests import without_thinking
 from gateway.turns.history import History
 from gateway.turns.turn import Turn
 from gateway.wire import JSONObject
@@ -35,8 +35,7 @@ class PutBack:
     """A turn that was put back: the message as it goes upstream, and as it came.
 
     `turn` is None for thinking the client carried. `mark` is the digest of `message`; `prefix` that
-    of the conversation it was made in, None when that is not known. `question` is the user message
-    before it when something was put back there as well, and as it came.
+    of the conversation it was made in, None when that is not known.
     """
 
     ordinal: int
@@ -45,7 +44,6 @@ class PutBack:
     mark: bytes
     prefix: bytes | None
     turn: Turn | None
-    question: tuple[JSONObject, JSONObject] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +60,11 @@ class Restored:
     reason: Reason
     put_back: tuple[PutBack, ...]
     history: History
+
+    def added_blocks(self) -> set[int]:
+        """The `id()` of each block that was put back at the end of a user message."""
+        turns = (each.turn for each in self.put_back)
+        return {id(block) for turn in turns if turn is not None for block in turn.added}
 
 
 def restore(history: History, found: Mapping[str, Turn], model: Model) -> Restored:
@@ -120,7 +123,7 @@ class _Known:
         bare = self.bare(ordinal)
         message = self.history.messages[self.history.places[ordinal].index]
         if bare is not message:
-            mark = message_digest(message)
+            mark = self.history.blocks.of_message(message)
             prefix = self.history.carried_prefix(message["content"])
             self.usable[ordinal] = PutBack(ordinal, message, bare, mark, prefix, None)
 
@@ -207,8 +210,7 @@ def _apply(known: _Known, chosen: list[int]) -> Restored:
         index = history.places[ordinal].index
         messages[index] = each.message
         if each.turn is not None and each.turn.added:
-            question = _add(messages, index, each.turn.added)
-            each = replace(each, question=question)
+            _add(messages, index, each.turn.added)
         put_back.append(each)
     kept = set(chosen)
     lost = [ordinal for ordinal in known.usable if ordinal not in kept]
@@ -216,18 +218,15 @@ def _apply(known: _Known, chosen: list[int]) -> Restored:
     return Restored(messages, not reason, reason, tuple(put_back), history)
 
 
-def _add(
-    messages: list[JSONObject], index: int, added: list[JSONObject]
-) -> tuple[JSONObject, JSONObject] | None:
+def _add(messages: list[JSONObject], index: int, added: list[JSONObject]) -> None:
     """Puts what the gateway had added back to the end of the user's part before `index`."""
     for before in range(index - 1, -1, -1):
         message = messages[before]
         if message["role"] == "user":
             messages[before] = {**message, "content": [*message["content"], *added]}
-            return messages[before], message
+            return
         if message["role"] == "assistant":
-            break
-    return None
+            return
 
 
 def _reason(known: _Known, lost: list[int]) -> Reason:

@@ -1,15 +1,15 @@
 """The last look at a request before it goes upstream: is all the thinking in it legal?
 
-Between restoring and sending, a request is fitted to its model and may be shortened; both can
-change what stands before a thinking block. Here the conversation is digested as it will be sent.
-Thinking behind the first change is taken out, and the digest is kept for the answer's turn.
+Between restoring and sending, a request is rewritten by content passes and fitted to its model;
+both can change what stands before a thinking block. Here the conversation is digested as it will be
+sent. Thinking behind the first change is taken out, and the digest is kept for the answer's turn.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.catalog.models import Model
-from gateway.turns.digests import chained, message_digest, unmarked
+from gateway.protocols.shared.digests import chained, unmarked
 from gateway.turns.restore import PutBack, Restored
 from gateway.turns.turn import Link
 from gateway.wire import JSONObject
@@ -34,8 +34,16 @@ class Sending:
     cut: bool
 
 
-def prepare(restored: Restored, body: JSONObject, model: Model) -> Sending:
-    """The body to send: `body`, made of `restored`, without thinking that is no longer legal."""
+def prepare(
+    restored: Restored,
+    body: JSONObject,
+    model: Model,
+    rewritten: list[JSONObject] | None = None,
+) -> Sending:
+    """The body to send: `body`, made of `restored`, without thinking that is no longer legal.
+
+    `rewritten` are the restored messages as the passes left them, when there were any.
+    """
     walk = _Walk(restored, body, model)
     messages: list[JSONObject] = body["messages"]
     cut = 0
@@ -50,7 +58,7 @@ def prepare(restored: Restored, body: JSONObject, model: Model) -> Sending:
         restored=restored,
         prefix=walk.state,
         after=Link(kept[-1].ordinal, kept[-1].mark) if kept else None,
-        added=_added(restored.messages, messages),
+        added=_added(restored.messages if rewritten is None else rewritten, messages),
         replayed=len(kept),
         cut=cut > 0,
     )
@@ -66,6 +74,7 @@ class _Walk:
     def __init__(self, restored: Restored, body: JSONObject, model: Model) -> None:
         self._setting = restored.history.setting_of(body)
         self._known = _known_digests(restored)
+        self._blocks = restored.history.blocks
         self._put_back = {id(each.message["content"]): each for each in restored.put_back}
         self._bound = model.preserved_thinking
         self.state = self._setting
@@ -82,19 +91,25 @@ class _Walk:
                 bound = self._bound and each.prefix is not None
                 changed = bool(self.illegal) or (bound and each.prefix != self.state)
                 (self.illegal if changed else self.legal).append(each)
-            digest = self._known.get(id(message)) or message_digest(message)
+            digest = self._known.get(id(message)) or self._blocks.of_message(message)
             self.state = chained(self.state, message["role"].encode(), digest)
         return self.illegal[0] if self.illegal else None
 
 
 def _taken_out(messages: list[JSONObject], put_back: Sequence[PutBack]) -> list[JSONObject]:
-    """The messages with those turns, and what was put back before them, as the client has them."""
+    """The messages with those turns as the client has them, and without what stood before them."""
     bare = {id(each.message["content"]): each.bare for each in put_back}
-    for each in put_back:
-        if each.question is not None:
-            restored, came = each.question
-            bare[id(restored["content"])] = came
-    return [bare.get(id(message["content"]), message) for message in messages]
+    added = {id(block) for each in put_back if each.turn for block in each.turn.added}
+    taken = [bare.get(id(message["content"]), message) for message in messages]
+    return [_without(message, added) for message in taken] if added else taken
+
+
+def _without(message: JSONObject, blocks: set[int]) -> JSONObject:
+    """The message without the blocks of these identities, which passes leave as they are."""
+    content: list[JSONObject] = message["content"]
+    if message["role"] != "user" or not any(id(block) in blocks for block in content):
+        return message
+    return {**message, "content": [block for block in content if id(block) not in blocks]}
 
 
 def _known_digests(restored: Restored) -> dict[int, bytes]:

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from gateway import wire
-from gateway.turns.digests import message_digest
+from gateway.protocols.shared.digests import BlockDigests
 from gateway.wire import JSON, JSONObject
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Turn:
     @cached_property
     def mark(self) -> bytes:
         """The digest of the turn as it is sent when it is put back."""
-        return message_digest({"role": "assistant", "content": self.content})
+        return BlockDigests().of_message({"role": "assistant", "content": self.content})
 
     def renewed(self, now: int) -> "Turn":
         """The same turn, stored now."""

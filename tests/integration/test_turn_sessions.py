@@ -141,6 +141,40 @@ async def test_a_client_that_edits_its_history_sees_no_400_and_keeps_what_is_leg
         assert each.thinking() > 0
 
 
+async def test_texts_rewritten_by_passes_cost_no_400_and_only_what_cannot_be_legal(
+    turns: Turns, transport: UpstreamTransport, simulator: Simulator
+) -> None:
+    session = ChatSession(turns, transport, rewrite=lambda text, _: text.upper())
+    for number in range(6):
+        await exchange(session, simulator, number)
+    before = session.exchanges[-1].thinking()
+    await session.say("go on")
+    assert session.exchanges[-1].thinking() > before
+    other = len(session.exchanges[-1].body["messages"]) - 5
+    session.rewrite = lambda text, message: "(left out)" if message == other else text.upper()
+    kept = session.exchanges[-1].thinking()
+    await session.say("go on")
+    assert 0 < session.exchanges[-1].thinking() < kept
+    for number in range(3):
+        await exchange(session, simulator, number)
+    assert session.exchanges[-1].thinking() > kept
+    assert statuses(session) == {200}
+
+
+async def test_a_rewritten_conversation_is_restored_in_another_process(
+    turns: Turns, transport: UpstreamTransport, simulator: Simulator, engine: AsyncEngine
+) -> None:
+    session = ChatSession(turns, transport, rewrite=lambda text, _: text.upper())
+    session.extra = {"tool_choice": "required"}  # newer models are told so behind the newest text
+    for number in range(4):
+        await exchange(session, simulator, number)
+        session.turns = Turns(_store(turns.store._valkey, engine))
+    expected = session.exchanges[-1].thinking()
+    await session.say("go on")
+    assert session.exchanges[-1].thinking() > expected
+    assert statuses(session) == {200}
+
+
 async def test_a_session_goes_on_in_another_process_in_one_round_trip(
     turns: Turns, transport: UpstreamTransport, simulator: Simulator, engine: AsyncEngine
 ) -> None:

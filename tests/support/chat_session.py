@@ -1,6 +1,7 @@
 """A client of the chat API that keeps only what OpenAI's protocol has room for."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ from gateway.protocols.openai_chat_answer import answer
 from gateway.protocols.shared.assemble import MessageAssembler
 from gateway.protocols.shared.draft import ReplyPlan
 from gateway.protocols.shared.sse import SSEFramer
+from gateway.reduction.texts import read_texts, write_texts
 from gateway.turns.conversation import THINKING_REPAIR, Conversation, Turns
 from gateway.upstream.transport import UpstreamTransport
 from gateway.wire import JSONObject
@@ -49,7 +51,10 @@ class Exchange:
 
 @dataclass
 class ChatSession:
-    """A conversation; `messages` are the client's, and it may edit them."""
+    """A conversation; `messages` are the client's, and it may edit them.
+
+    `rewrite` is a pass over texts: it gets each with the index of its message.
+    """
 
     turns: Turns
     transport: UpstreamTransport
@@ -57,6 +62,7 @@ class ChatSession:
     model: str = "claude-sonnet-5-5"
     system: str = "You are a coding agent."
     keeps_reasoning: bool = False
+    rewrite: Callable[[str, int], str] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     tools: list[JSONObject] = field(default_factory=lambda: [READ])
     messages: list[JSONObject] = field(default_factory=list)
@@ -96,6 +102,12 @@ class ChatSession:
         conversation = self.turns.open(self.project, draft.body)
         await conversation.load()
         draft.body["messages"] = conversation.restore(model)
+        if self.rewrite is not None:
+            texts = read_texts(draft.body, conversation.fixed)
+            for text in texts:
+                text.value = self.rewrite(text.value, text.message)
+            draft.body = write_texts(draft.body, texts)
+            conversation.rewritten(draft.body["messages"])
         fitted = fit_to_model(draft, model, OPTIONS)
         body = conversation.prepare(fitted.body, model)
         exchange = Exchange(body, [], conversation)

@@ -1,11 +1,13 @@
 """A conversation without servers: client, restoring, and the API's rule, all in one process."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway import wire
 from gateway.catalog.models import Model, load_catalog
 from gateway.protocols.messages_form import text_block, with_instruction
+from gateway.reduction.texts import read_texts, write_texts
 from gateway.turns.capture import TurnCapture
 from gateway.turns.conversation import kept_turn
 from gateway.turns.history import read_history
@@ -27,7 +29,10 @@ def model_named(name: str) -> Model:
 
 @dataclass
 class PureSession:
-    """`messages` are what the client's history says, in the Messages form."""
+    """`messages` are what the client's history says, in the Messages form.
+
+    `rewrite` is a pass over texts: it gets each with the index of its message.
+    """
 
     model: str = "claude-sonnet-5-5"
     system: str = "You are an agent."
@@ -39,6 +44,7 @@ class PureSession:
     seals: dict[str, bytes] | None = None
     bodies: list[JSONObject] = field(default_factory=list)
     sendings: list[Sending] = field(default_factory=list)
+    rewrite: Callable[[str, int], str] | None = None
     calls: int = 0
 
     def user(self, text: str) -> None:
@@ -62,9 +68,16 @@ class PureSession:
         model = model_named(self.model)
         restored = restore(read_history(draft, self.seals), self.stored, model)
         body: JSONObject = {"model": self.model, **draft, "messages": restored.messages}
+        rewritten = None
+        if self.rewrite is not None:
+            texts = read_texts(body, restored.added_blocks())
+            for text in texts:
+                text.value = self.rewrite(text.value, text.message)
+            body = write_texts(body, texts)
+            rewritten = body["messages"]
         if instruction:
             body = with_instruction(body, instruction)
-        sending = prepare(restored, body, model)
+        sending = prepare(restored, body, model, rewritten)
         self.sendings.append(sending)
         self.bodies.append(sending.body)
         return sending.body

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from gateway import wire
 from gateway.errors import InvalidRequestError
-from gateway.turns.digests import chained, message_digest, seen_digest, setting_digest, unmarked
+from gateway.protocols.shared.digests import BlockDigests, chained, unmarked
+from gateway.turns.digests import seen_digest, setting_digest
 from gateway.turns.history import read_history, turn_key
 from gateway.turns.turn import Link, Turn, dump_turn, load_turn
 from gateway.wire import JSONObject
@@ -27,12 +28,12 @@ def test_cache_marks_are_no_content() -> None:
     result = {"type": "tool_result", "tool_use_id": "t", "content": [inner]}
     marked = {**result, "content": [{**inner, "cache_control": MARK}], "cache_control": MARK}
     assert unmarked(marked) == result
-    assert message_digest({"role": "user", "content": [marked]}) == message_digest(
-        {"role": "user", "content": [result]}
+    assert BlockDigests().of_message({"role": "user", "content": [marked]}) == (
+        BlockDigests().of_message({"role": "user", "content": [result]})
     )
     tools: list[JSONObject] = [{"name": "a"}]
-    assert setting_digest({"tools": tools}) == setting_digest(
-        {"tools": [{"name": "a", "cache_control": MARK}]}
+    assert setting_digest({"tools": tools}, BlockDigests()) == setting_digest(
+        {"tools": [{"name": "a", "cache_control": MARK}]}, BlockDigests()
     )
 
 
@@ -44,7 +45,7 @@ def test_tools_and_system_text_are_content() -> None:
         {"system": [{"type": "text", "text": "a"}]},
         {"system": "a"},
     ]
-    assert len({setting_digest(body) for body in bodies}) == len(bodies)
+    assert len({setting_digest(body, BlockDigests()) for body in bodies}) == len(bodies)
 
 
 def test_parts_do_not_run_together() -> None:

@@ -223,3 +223,40 @@ def test_answers_behind_carried_thinking_are_restored_on_top_of_it() -> None:
     session.turn("tx")
     assert len(session.thinking()) == 3
     assert len(next_body(session)) == 4
+
+
+def test_a_pass_that_changes_an_earlier_message_costs_only_the_thinking_behind_it() -> None:
+    session = PureSession(rewrite=lambda text, _: text.upper())
+    for number in range(4):
+        session.turn("tx", text=f"task {number}")
+    assert len(next_body(session)) == 4
+    session.answer("tx")
+    changed = 4  # the question of the third exchange
+    session.rewrite = lambda text, message: "(left out)" if message == changed else text.upper()
+    assert next_body(session) == ["signature-0", "signature-1"]
+    assert session.sendings[-1].cut
+    session.answer("tx")
+    assert next_body(session) == ["signature-0", "signature-1", "signature-5"]
+    assert not session.sendings[-1].cut
+
+
+def test_what_is_taken_out_takes_along_what_stood_before_it_in_a_rewritten_message() -> None:
+    session = PureSession(rewrite=lambda text, _: text.upper())
+    session.turn("tx", text="task", instruction="Do it now.")
+    session.user("and now")
+    session.send()
+    first = session.bodies[-1]["messages"][0]["content"]
+    assert [block["text"] for block in first] == ["TASK", "Do it now."]
+    session.rewrite = lambda text, _: text.title()
+    session.send()
+    first = session.bodies[-1]["messages"][0]["content"]
+    assert [block["text"] for block in first] == ["Task"]
+    assert session.faults() == []
+
+
+def test_nothing_counts_as_added_where_only_a_pass_was_at_work() -> None:
+    session = PureSession(rewrite=lambda text, _: text + " and more")
+    session.turn("tx", text="task")
+    assert [turn.added for turn in session.stored.values()] == [[]]
+    session.turn("tx", text="task", instruction="Do it now.")
+    assert [len(turn.added) for turn in session.stored.values()] == [0, 1]

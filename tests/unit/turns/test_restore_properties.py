@@ -169,6 +169,54 @@ def test_an_undisturbed_conversation_keeps_all_of_its_thinking(
     assert len(story.session.thinking()) == len(story.session.api.made)
 
 
+def shouted(text: str, _: int) -> str:
+    """A pass that gives each text the same other one in every request."""
+    return text.upper()
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from([BOUND, OLDER]),
+    STEPS,
+    st.lists(st.integers(0, 20), max_size=25),
+)
+def test_passes_may_rewrite_what_they_like_and_thinking_stays_legal(
+    model: str, steps: list[tuple[str, str, int]], changes: list[int]
+) -> None:
+    """Each change has the pass treat one message more in another way, from then on."""
+    story = Story(model)
+    otherwise: set[int] = set()
+    story.session.rewrite = lambda text, message: (
+        f"<{text}>" if message in otherwise else text.upper()
+    )
+    for number, step in enumerate(steps):
+        if number % 3 == 2 and changes:
+            otherwise.add(changes.pop())
+        story.happen(*step)
+    story.session.turn("x", text="the end")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(SHAPES, st.booleans()), min_size=1, max_size=20))
+def test_a_conversation_rewritten_in_the_same_way_keeps_all_of_its_thinking(
+    turns: list[tuple[str, bool]],
+) -> None:
+    story = Story(BOUND)
+    story.session.rewrite = shouted
+    for number, (shape, instructed) in enumerate(turns):
+        story.happen("instructed" if instructed else "turn", shape, number)
+    story.session.turn("x", text="the end")
+    assert len(story.session.thinking()) == len(story.session.api.made)
+    told = [
+        block["text"]
+        for message in story.session.bodies[-1]["messages"]
+        if message["role"] == "user"
+        for block in message["content"]
+        if block["type"] == "text"
+    ]
+    assert {text for text in told if not text.isupper()} <= {"Do it now."}
+
+
 @settings(max_examples=100, deadline=None)
 @given(STEPS, st.lists(SHAPES, min_size=1, max_size=5))
 def test_what_was_sent_once_is_sent_again_in_the_same_bytes(
