@@ -3,7 +3,7 @@
 import dataclasses
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -100,12 +100,16 @@ class Accounting:
 
 @dataclass(slots=True)
 class Account:
-    """The account of one request, from `open` to exactly one close."""
+    """The account of one request, from `open` to exactly one close.
+
+    `on_begin` is told the tokens of the prompt when the upstream begins to answer.
+    """
 
     accounting: Accounting
     opened: RequestOpened
     received_at: float
     passage: Passage
+    on_begin: Callable[[int], None] | None = None
     _first_token_ms: float | None = None
     _began_at: float | None = None
     _closed: bool = field(default=False)
@@ -115,6 +119,8 @@ class Account:
         self._began_at = time.monotonic()
         self._first_token_ms = (self._began_at - self.received_at) * 1000
         if meter.started:
+            if self.on_begin is not None:
+                self.on_begin(meter.prompt_tokens)
             self.accounting.journal.start(
                 self.opened.event_id,
                 meter,

@@ -9,6 +9,7 @@ from gateway.context import RequestContext
 from gateway.errors import GatewayError, PermissionDeniedError
 from gateway.pipeline.accounting import Account, Accounting, Asked
 from gateway.pipeline.attempts import Attempts, Begun, UpstreamCall
+from gateway.pipeline.conversations import Conversations
 from gateway.pipeline.repairs import repairs_of
 from gateway.pipeline.reply import (
     NOBODY,
@@ -41,7 +42,8 @@ class Prepared:
     """A request ready to be sent: how it was read, who serves it, and how to answer.
 
     `client_key` is the client's own key for the conversation, `messages` what is sent of it;
-    `listener` hears the answer.
+    `listener` hears the answer; `remember` is told the size of the prompt, in tokens, when the
+    upstream begins to answer.
     """
 
     plan: ReplyPlan
@@ -50,6 +52,7 @@ class Prepared:
     client_key: str | None = None
     messages: list[JSONObject] = field(default_factory=list)
     listener: AnswerListener = NOBODY
+    remember: Callable[[int], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class LivePipeline:
     names: ModelNames
     fit_options: FitOptions
     turns: Turns
+    conversations: Conversations
     breaker: CircuitBreaker
     attempts: Attempts
     accounting: Accounting
@@ -93,7 +97,9 @@ class LivePipeline:
             passage = self.breaker.enter(f"{self.upstream}/{family}")
             plan = prepared.plan
             asked = Asked(plan.asked_model, plan.stream, prepared.client_key)
-            return prepared, self.accounting.open(context, asked, prepared.route, passage)
+            account = self.accounting.open(context, asked, prepared.route, passage)
+            account.on_begin = prepared.remember
+            return prepared, account
 
     async def prepared(
         self, context: RequestContext, draft: Draft, route: Route, *, client_carries: bool = False
@@ -103,25 +109,49 @@ class LivePipeline:
         `client_carries`: the client's protocol has a place for thinking.
         """
         project = context.known_caller().project.id
-        # Sent now, beside the admission; the turns come back in one round trip.
-        turns = self.turns.open(project, draft.body, client_carries=client_carries)
+        # Sent now, beside the admission; what is known of the conversation and its turns comes back
+        # in one round trip.
+        conversation = self.conversations.open(context, draft)
+        digests = conversation.digests
+        turns = self.turns.open(
+            project,
+            draft.body,
+            client_carries=client_carries,
+            digests=digests,
+            shared=conversation.shared,
+        )
+        conversation.shared.send()
         apply_variant(draft, route.variant)
+        await conversation.load()
         await turns.load()
-        draft.body["messages"] = turns.restore(route.model)
+        reduction = await conversation.begin(draft)
+        if not conversation.is_logged:
+            draft.body["messages"] = turns.restore(route.model)
+        draft.body = reduction.rewrite(draft.body, digests, turns.fixed)
+        turns.rewritten(draft.body["messages"])
+        draft.instructions += reduction.instructions
         fitted = fit_to_model(draft, route.model, self.fit_options)
         fitted = replace(fitted, body=turns.prepare(fitted.body, route.model))
         turns.expect(fitted.reply)
         self.announce(context, route, fitted)
+
+        def finished(body: JSONObject) -> bytes:
+            return wire.dumps(reduction.mark(body, route.model, digests))
+
         call = UpstreamCall(
             "/v1/messages",
-            wire.dumps(fitted.body),
+            finished(fitted.body),
             _HEADERS,
             route.model.id,
             client_retries=client_retry_count(context.headers),
-            repair=repairs_of(fitted, lambda name, body: turns.repaired(name, body, route.model)),
+            repair=repairs_of(
+                fitted, finished, lambda name, body: turns.repaired(name, body, route.model)
+            ),
         )
         messages = fitted.body["messages"]
-        return Prepared(fitted.reply, route, call, draft.user_key, messages, turns)
+        return Prepared(
+            fitted.reply, route, call, draft.user_key, messages, turns, conversation.remember
+        )
 
     def announce(self, context: RequestContext, route: Route, fitted: Fitted | None) -> None:
         """Set the headers that tell the client what was done with its request."""

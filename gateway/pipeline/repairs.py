@@ -24,11 +24,14 @@ _OUTPUT_FLOOR_TOKENS = 1024  # shrinking below this would only cut the answer
 
 
 def repairs_of(
-    fitted: Fitted, repaired: Callable[[str, wire.JSONObject], None] = lambda _name, _body: None
+    fitted: Fitted,
+    finished: Callable[[wire.JSONObject], bytes] = wire.dumps,
+    repaired: Callable[[str, wire.JSONObject], None] = lambda _name, _body: None,
 ) -> Callable[[UpstreamError], Repair | None]:
     """What may be sent instead of `fitted` after a refusal, each repair once.
 
-    `repaired` is told the name of a repair and the body that is sent.
+    `finished` makes the bytes of a changed body; `repaired` is told the name of a repair and the
+    body that is sent.
     """
     used: set[str] = set()
 
@@ -41,7 +44,7 @@ def repairs_of(
         name, body = changed
         used.add(name)
         repaired(name, body)
-        return Repair(name, wire.dumps(body))
+        return Repair(name, finished(body))
 
     return repair
 

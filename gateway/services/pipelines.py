@@ -8,14 +8,20 @@ from urllib.parse import urlsplit
 from gateway.config import Settings
 from gateway.pipeline.accounting import Accounting
 from gateway.pipeline.attempts import Attempts
+from gateway.pipeline.conversations import Conversations
 from gateway.pipeline.live import LivePipeline
 from gateway.projects import Projects
 from gateway.protocols.model_fit import FitOptions
 from gateway.protocols.openai_embeddings import provider_error
+from gateway.reduction.log_store import LogStore
+from gateway.reduction.references import ReferenceCache
+from gateway.reduction.rewriting import Rewriter
+from gateway.reduction.state_store import StateStore
 from gateway.reliability.admission import AdmissionControl
 from gateway.reliability.circuit_breaker import CircuitBreaker, CircuitState
 from gateway.reliability.retry import RetryPolicy
 from gateway.routing.names import ModelNames
+from gateway.security.sealing import Sealer
 from gateway.services.from_settings import secret, upstream_key
 from gateway.storage.valkey import Valkey
 from gateway.turns.conversation import Turns
@@ -23,6 +29,8 @@ from gateway.upstream.embeddings import EmbeddingTransport
 from gateway.upstream.transport import UpstreamTransport
 
 _log = logging.getLogger("gateway.services")
+
+_STATE_SECONDS = 259_200  # three days: the model of a conversation stays that long
 
 
 def transport_of(settings: Settings) -> UpstreamTransport:
@@ -40,11 +48,12 @@ def live_pipeline(
     names: ModelNames,
     projects: Projects,
     valkey: Valkey,
-    turns: Turns,
+    kept: tuple[Turns, Conversations],
     upstream: tuple[UpstreamTransport, Accounting],
 ) -> LivePipeline:
     """The steps of a live request, for one upstream."""
     transport, accounting = upstream
+    turns, conversations = kept
     policy = RetryPolicy(
         settings.retry_enabled, settings.retry_max_attempts, settings.retry_backoff_base
     )
@@ -64,6 +73,7 @@ def live_pipeline(
             fast_mode=settings.enable_fast_mode,
         ),
         turns=turns,
+        conversations=conversations,
         breaker=CircuitBreaker(
             enabled=settings.circuit_breaker_enabled,
             threshold=settings.circuit_breaker_threshold,
@@ -74,6 +84,18 @@ def live_pipeline(
         accounting=accounting,
         upstream=accounting.upstream,
         from_simulator=settings.upstream_is_simulator,
+    )
+
+
+def conversations_of(settings: Settings, valkey: Valkey, sealer: Sealer) -> Conversations:
+    """What is remembered of conversations, and the passes they go through."""
+    seconds = settings.file_hash_cache_ttl
+    return Conversations(
+        valkey,
+        StateStore(valkey, ttl_seconds=max(seconds, _STATE_SECONDS)),
+        LogStore(valkey, sealer, ttl_seconds=seconds),
+        Rewriter(ReferenceCache(seconds)),
+        bench_clock=settings.bench_clock,
     )
 
 

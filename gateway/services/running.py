@@ -37,7 +37,12 @@ from gateway.services.from_settings import (
     secret,
     source_of,
 )
-from gateway.services.pipelines import embedding_provider, live_pipeline, transport_of
+from gateway.services.pipelines import (
+    conversations_of,
+    embedding_provider,
+    live_pipeline,
+    transport_of,
+)
 from gateway.storage.database import create_engine, is_reachable
 from gateway.storage.project_store import ProjectStore
 from gateway.storage.response_store import ResponseTable
@@ -111,7 +116,8 @@ async def running_services(settings: Settings, durable: DurableEngine) -> AsyncI
         turn_store = TurnStore(valkey, TurnTable(engine), sealer, ttl_seconds=seconds)
         stored = StoredResponses(valkey, ResponseTable(engine), sealer, ttl_days=days)
         client = (transport, Accounting(journal, metrics, catalog, source))
-        live = live_pipeline(settings, names, projects, valkey, Turns(turn_store), client)
+        kept = (Turns(turn_store), conversations_of(settings, valkey, sealer))
+        live = live_pipeline(settings, names, projects, valkey, kept, client)
         provider = await embedding_provider(settings, live, stack)
         metrics.before_publishing(lambda: show_states(metrics, live, valkey, recorder))
         probes: dict[str, Callable[[], Awaitable[bool]]] = {

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from gateway.catalog.models import Model
 from gateway.protocols.shared.digests import BlockDigests
 from gateway.protocols.shared.draft import ReplyPlan
+from gateway.storage.shared_lookup import SharedLookup
 from gateway.turns.capture import Answer, TurnCapture
 from gateway.turns.history import History, call_keys, has_thinking, read_history, turn_key
 from gateway.turns.restore import Restored, restore
@@ -51,8 +52,9 @@ class Turns:
         *,
         client_carries: bool = True,
         digests: BlockDigests | None = None,
+        shared: SharedLookup | None = None,
     ) -> "Conversation":
-        """The conversation of a draft's body; its turns are asked for now.
+        """The conversation of a draft's body; its turns are asked for now, or with `shared`.
 
         `client_carries`: the client may send thinking back by itself, now or later.
         `carried`, for clients that carry thinking under our seals: the `Sending.prefix` sealed with
@@ -64,7 +66,7 @@ class Turns:
         keys = call_keys(body["messages"])
         if keys is None:
             keys = [place.key for place in read.history.places]
-        lookup = self.store.look_up(project, keys)
+        lookup = self.store.look_up(project, keys, shared)
         return Conversation(
             self.store, project, read, lookup, is_bare=is_bare, client_carries=client_carries
         )

@@ -12,14 +12,15 @@ import asyncio
 import logging
 import time
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from gateway.errors import GatewayError
+from gateway.storage.shared_lookup import SharedLookup, Values
+from gateway.storage.shelf import Allowance, Shelf
 from gateway.storage.turn_store import TurnRow, TurnTable
 from gateway.storage.valkey import Valkey, ValkeyDown
-from gateway.turns.shelf import Allowance, Shelf
 from gateway.turns.turn import Turn, dump_turn, load_turn
 from gateway.turns.write_behind import WriteBehind
 
@@ -91,8 +92,13 @@ class TurnStore:
         """Writes what is left."""
         await self.writes.finish()
 
-    def look_up(self, project: str, keys: Sequence[str]) -> "TurnLookup":
-        """The turns under `keys`, oldest first, of which the newest are asked for. Sent now."""
+    def look_up(
+        self, project: str, keys: Sequence[str], shared: SharedLookup | None = None
+    ) -> "TurnLookup":
+        """The turns under `keys`, oldest first, of which the newest are asked for.
+
+        Sent now, or with what else is `shared`.
+        """
         found: dict[str, Turn] = {}
         missing: list[str] = []
         for key in dict.fromkeys(keys):
@@ -103,7 +109,9 @@ class TurnStore:
                 missing.append(key)
         missing = missing[-MAX_TURNS:]
         names = [_valkey_name(project, key) for key in missing]
-        reply = self._valkey.call("MGET", *names) if names else None
+        reply: Awaitable[Values] | None = None
+        if names:
+            reply = shared.ask(names) if shared else self._valkey.call("MGET", *names)
         return TurnLookup(self, project, found, missing, reply)
 
     def save(self, project: str, key: str, turn: Turn, *, keep_behind: bool = True) -> None:
@@ -194,7 +202,7 @@ class TurnLookup:
         project: str,
         found: dict[str, Turn],
         missing: list[str],
-        reply: "asyncio.Future[Any] | None",
+        reply: Awaitable[Values] | None,
     ) -> None:
         self._store = store
         self._project = project

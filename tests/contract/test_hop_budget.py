@@ -82,9 +82,13 @@ def commands_during(valkey: Watchers, work: Callable[[], object]) -> list[str]:
 
 
 def awaited(commands: list[str]) -> list[str]:
-    """The commands a request waits for: a SET leaves after the answer, and nobody waits for it."""
+    """The commands a request waits for: a SET leaves after the answer, and nobody waits for it.
+
+    What is remembered of a conversation lies under all it has said, under its beginning, and for
+    chats that may rewrite their history under a few places between.
+    """
     verbs = [each.split()[0].upper() for each in commands]
-    assert verbs.count("SET") <= REQUESTS
+    assert verbs.count("SET") <= 6 * REQUESTS
     return [verb for verb in verbs if verb != "SET"]
 
 
@@ -116,7 +120,7 @@ def test_valkey_is_asked_at_most_twice_for_a_request_with_a_history(
 
     verbs = awaited(commands_during(valkey, ask))
     assert verbs.count("EVALSHA") == REQUESTS
-    assert verbs.count("MGET") == REQUESTS  # all turns of a history at once
+    assert verbs.count("MGET") == REQUESTS  # all turns of a history, and what is known of it
     assert len(verbs) == 2 * REQUESTS
 
 

@@ -5,6 +5,8 @@ one digest would only mislead the bookkeeping of his own project, and Claude's A
 on what it accepts.
 """
 
+from typing import NamedTuple
+
 from xxhash import xxh3_128_digest
 
 from gateway import wire
@@ -12,6 +14,15 @@ from gateway.wire import JSONObject
 
 DIGEST_BYTES = 16
 _MARK = "cache_control"
+_IDS = {"tool_use": "id", "tool_result": "tool_use_id"}
+
+
+class BlockDigest(NamedTuple):
+    """A block as it is sent: its digest, that of all but the id of its call, its size in bytes."""
+
+    whole: bytes
+    without_id: bytes
+    size: int
 
 
 def digest(data: bytes) -> bytes:
@@ -43,23 +54,39 @@ class BlockDigests:
     __slots__ = ("_known",)
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[bytes, JSONObject]] = {}
+        self._known: dict[int, tuple[BlockDigest, JSONObject]] = {}
 
-    def of(self, block: JSONObject) -> bytes:
-        """The digest of a block as it is sent."""
+    def look(self, block: JSONObject) -> BlockDigest:
+        """The digests of a block."""
         known = self._known.get(id(block))
         if known is not None:
             return known[0]
-        made = xxh3_128_digest(wire.dumps(unmarked(block)))
+        made = _made(unmarked(block))
         self._known[id(block)] = (made, block)
         return made
+
+    def of(self, block: JSONObject) -> bytes:
+        """The digest of a block as it is sent."""
+        return self.look(block).whole
 
     def of_message(self, message: JSONObject) -> bytes:
         """The digest of a message as it is sent: its role and its blocks."""
         content = message["content"]
         if isinstance(content, str):
             content = [{"type": "text", "text": content}]
-        of = self.of
+        look = self.look
         return xxh3_128_digest(
-            message["role"].encode() + b"".join([of(block) for block in content])
+            message["role"].encode() + b"".join([look(block).whole for block in content])
         )
+
+
+def _made(block: JSONObject) -> BlockDigest:
+    name = _IDS.get(block.get("type", ""))
+    if name is None or name not in block:
+        data = wire.dumps(block)
+        whole = xxh3_128_digest(data)
+        return BlockDigest(whole, whole, len(data))
+    data = wire.dumps({key: value for key, value in block.items() if key != name})
+    without_id = xxh3_128_digest(data)
+    whole = xxh3_128_digest(without_id + str(block[name]).encode("utf-8", "surrogatepass"))
+    return BlockDigest(whole, without_id, len(data))

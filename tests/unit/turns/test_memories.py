@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from gateway.errors import InternalError, UnavailableError
-from gateway.turns.shelf import Allowance, Shelf
+from gateway.storage.shelf import Allowance, Shelf
 from gateway.turns.write_behind import WriteBehind
 
 

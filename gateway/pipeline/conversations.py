@@ -1,0 +1,176 @@
+"""The conversation of a request: found again, taken through the passes, remembered."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.context import Project, RequestContext
+from gateway.protocols.shared.digests import BlockDigests
+from gateway.protocols.shared.draft import Draft
+from gateway.reduction.append_log import continued_log
+from gateway.reduction.log_store import LogStore
+from gateway.reduction.reduce import Known, Reduction
+from gateway.reduction.rewriting import Rewriter
+from gateway.reduction.state import (
+    Beginnings,
+    Found,
+    beginnings,
+    choose_previous,
+    lookup_keys,
+    storage_keys,
+)
+from gateway.reduction.state_store import StateLookup, StateStore
+from gateway.storage.shared_lookup import SharedLookup
+from gateway.storage.valkey import Valkey
+from gateway.wire import JSONObject
+
+_SESSION_HEADERS = ("x-claude-code-session-id", "x-session-id", "session-id")
+_BENCH_TIME = "x-bench-time"
+
+
+def client_conversation_key(context: RequestContext, body_key: str | None) -> str | None:
+    """The client's own key for its conversation: a session header, or one in the body."""
+    for name in _SESSION_HEADERS:
+        if context.headers.get(name):
+            return context.headers[name]
+    return body_key
+
+
+@dataclass(frozen=True, slots=True)
+class Conversations:
+    """Opens the conversation of each request; stores are asked through `valkey`.
+
+    `bench_clock` lets a request bring its own time, for replays of recorded conversations.
+    """
+
+    valkey: Valkey
+    states: StateStore
+    logs: LogStore
+    rewriter: Rewriter
+    bench_clock: bool = False
+    clock: Callable[[], float] = time.time
+
+    def open(self, context: RequestContext, draft: Draft) -> "Conversation":
+        """The conversation of a draft, before any pass; what is known of it is asked for now."""
+        project = context.known_caller().project
+        digests = BlockDigests()
+        key = client_conversation_key(context, draft.user_key)
+        beginning = beginnings(draft.body["messages"], digests)
+        shared = SharedLookup(self.valkey)
+        lookup = self.states.look_up(project.id, lookup_keys(beginning, key), shared)
+        opened = _Opened(beginning, key, lookup)
+        return Conversation(self, project, self._now(context), (digests, shared), opened)
+
+    def _now(self, context: RequestContext) -> float:
+        if self.bench_clock and _BENCH_TIME in context.headers:
+            try:
+                return float(context.headers[_BENCH_TIME])
+            except ValueError:
+                pass
+        return self.clock()
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """How a request's conversation is looked for."""
+
+    beginning: Beginnings
+    client_key: str | None
+    lookup: StateLookup
+
+
+class Conversation:
+    """The conversation of one request. `load`, `begin`, then what `reduction` does; `remember`.
+
+    `digests` are those of the request's blocks. `shared` takes what else is to be looked up with
+    the same round trip; it has to be sent before `load`.
+    """
+
+    def __init__(
+        self,
+        conversations: Conversations,
+        project: Project,
+        now: float,
+        tools: tuple[BlockDigests, SharedLookup],
+        opened: _Opened,
+    ) -> None:
+        self._conversations = conversations
+        self._project = project
+        self._now = now
+        self.digests, self.shared = tools
+        self._beginning, self._client_key = opened.beginning, opened.client_key
+        self._lookup = opened.lookup
+        self._found = Found()
+        self._log: list[JSONObject] | None = None
+        self.reduction: Reduction
+
+    async def load(self) -> None:
+        """Waits for what is known; at most one Valkey round trip. Never raises."""
+        self._found = choose_previous(self._beginning, await self._lookup.found())
+
+    @property
+    def id(self) -> str:
+        """What names the conversation for good: 32 hex digits."""
+        if self._found.state is not None:
+            return self._found.state.id
+        name = self._client_key or self._beginning.whole.hex()
+        seed = f"{self._project.id}\x00{name}".encode("utf-8", "surrogatepass")
+        return hashlib.sha256(seed).hexdigest()[:32]
+
+    @property
+    def is_logged(self) -> bool:
+        """True when the messages sent are those of the append log, not the client's own."""
+        return self._log is not None
+
+    async def begin(self, draft: Draft) -> Reduction:
+        """The passes of this request. A project that keeps append logs may have the messages of
+        `draft` replaced by those of the log.
+        """
+        known = Known(
+            id=self.id,
+            now=self._now,
+            beginning=self._beginning,
+            found=self._found,
+            cache_ttl=draft.cache_ttl,
+            cache_explicit=draft.cache_explicit,
+        )
+        self.reduction = Reduction(
+            self._conversations.rewriter,
+            self._project.reduction,
+            known,
+            has_tools=bool(draft.body.get("tools")),
+        )
+        if self.reduction.passes.append_log:
+            await self._continue_log(draft)
+        return self.reduction
+
+    async def _continue_log(self, draft: Draft) -> None:
+        """Put the log in the place of the client's messages, or begin one with these."""
+        messages: list[JSONObject] = draft.body["messages"]
+        self._log = messages
+        previous = self._found.state
+        if previous is None or previous.question not in self._beginning.questions:
+            return  # another conversation that begins alike
+        logs = self._conversations.logs
+        log = await logs.get(self._project.id, previous.id, previous.requests)
+        if log is None:
+            return
+        old = self._found.old_messages
+        if old and old == previous.known_messages:
+            continued: list[JSONObject] | None = [*log, *messages[old:]]
+        else:
+            continued = continued_log(log, messages, self.digests)
+        if continued is not None:
+            self._log = continued
+            draft.body = {**draft.body, "messages": continued}
+
+    def remember(self, prompt_tokens: int) -> None:
+        """Keep what is known now that the upstream has begun to answer. Never waits."""
+        state = self.reduction.state(prompt_tokens)
+        keys = storage_keys(
+            self._beginning, self._client_key, state, may_rewrite=not self.reduction.has_tools
+        )
+        self._conversations.states.save(self._project.id, keys, state)
+        if self._log is not None:
+            self._conversations.logs.save(self._project.id, state.id, state.requests, self._log)

@@ -1,0 +1,227 @@
+"""Where the prompt cache is marked: only where the next request can be expected to read.
+
+The API writes an entry at each mark and reads the longest entry that was written before. A write
+costs a quarter more than plain input (twice as much for an hour), a read a twentieth. So marks
+stand on what repeats: the tools, the system text, the end of what the previous request had in
+common with this one, and the end of this one, if its conversation grows by appending. Clients that
+rewrite their history get no mark at the end: nobody would read it.
+"""
+
+from dataclasses import dataclass, field
+
+from gateway.catalog.models import Model
+from gateway.protocols.shared.cache_marks import MAX_MARKS
+from gateway.protocols.shared.digests import BlockDigests, chained
+from gateway.reduction.lifetime import Lifetime
+from gateway.reduction.state import MAX_BLOCKS, block_part
+from gateway.wire import JSON, JSONObject
+
+_MARKABLE = frozenset({"text", "image", "document", "tool_use", "tool_result"})
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The blocks of a request's messages in order, with digests and sizes.
+
+    `places` are (message, block) indexes. `digests` has a `block_part` for each. `ends` counts the
+    bytes up to the end of each block, tools and system included; `head_bytes` are these.
+    """
+
+    blocks: list[JSONObject]
+    places: list[tuple[int, int]]
+    digests: bytes
+    ends: list[int]
+    tools_bytes: int
+    head_bytes: int
+    setting: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes of everything."""
+        return self.ends[-1] if self.ends else self.head_bytes
+
+
+def lay_out(body: JSONObject, digests: BlockDigests) -> Layout:
+    """The layout of a body in the Messages form whose contents are lists of blocks."""
+    look = digests.look
+    tools = [look(tool) for tool in body.get("tools") or ()]
+    system = [look(block) for block in body.get("system") or ()]
+    tools_bytes = sum(each.size for each in tools)
+    head_bytes = tools_bytes + sum(each.size for each in system)
+    setting = chained(*[each.whole for each in (*tools, *system)])
+    blocks: list[JSONObject] = []
+    places: list[tuple[int, int]] = []
+    parts: list[bytes] = []
+    ends: list[int] = []
+    total = head_bytes
+    for number, message in enumerate(body["messages"]):
+        for index, block in enumerate(message["content"]):
+            known = look(block)
+            total += known.size
+            blocks.append(block)
+            places.append((number, index))
+            parts.append(block_part(known))
+            ends.append(total)
+    row = b"".join(parts[:MAX_BLOCKS])
+    return Layout(blocks, places, row, ends, tools_bytes, head_bytes, setting)
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the marks depend on besides the request itself.
+
+    `shared` is how many blocks the previous request had in common with this one, None when there is
+    none that is known. `appends`: this conversation mostly grows at its end. `trailing` are blocks
+    at the very end that the gateway itself has added and may not send again.
+    """
+
+    shared: int | None
+    appends: bool
+    trailing: int = 0
+    lifetime: Lifetime = "5m"
+    bytes_per_token: float = 4.0
+
+
+@dataclass(slots=True)
+class Marks:
+    """Where marks go: the last tool, the last system block, blocks of messages by their number."""
+
+    tools: bool = False
+    system: bool = False
+    blocks: list[int] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        """How many they are."""
+        return self.tools + self.system + len(self.blocks)
+
+
+def plan_marks(body: JSONObject, layout: Layout, situation: Situation, model: Model) -> Marks:
+    """The gateway's own marks, at most four with those that stand in the body already."""
+    least = model.cache_minimum_tokens * situation.bytes_per_token
+    budget = MAX_MARKS - count_marks(body)
+    marks = Marks()
+    for block in _wanted_blocks(body, layout, situation):
+        if len(marks.blocks) < budget and layout.ends[block] >= least:
+            marks.blocks.append(block)
+    tools, system = body.get("tools"), body.get("system")
+    if system and marks.count < budget and layout.head_bytes >= least:
+        marks.system = "cache_control" not in system[-1]
+    if tools and marks.count < budget and layout.tools_bytes >= least:
+        marks.tools = "cache_control" not in tools[-1]
+    return marks
+
+
+def _wanted_blocks(body: JSONObject, layout: Layout, situation: Situation) -> list[int]:
+    """The blocks to mark, the most valuable first; none twice, none that carries a mark."""
+    wanted: list[int] = []
+    if situation.appends:
+        wanted.append(_markable(layout, len(layout.blocks) - 1 - situation.trailing))
+    if situation.shared is None:
+        wanted.append(_markable(layout, _before_last_answer(body, layout)))
+    else:
+        wanted.append(_markable(layout, situation.shared - 1))
+    unmarked = [
+        block for block in wanted if block >= 0 and "cache_control" not in layout.blocks[block]
+    ]
+    return list(dict.fromkeys(unmarked))
+
+
+def _before_last_answer(body: JSONObject, layout: Layout) -> int:
+    """The last block before the last message of the assistant, where the last request ended."""
+    messages = body["messages"]
+    for block in range(len(layout.blocks) - 1, 0, -1):
+        number, index = layout.places[block]
+        if index == 0 and messages[number]["role"] == "assistant":
+            return block - 1
+    return -1
+
+
+def _markable(layout: Layout, block: int) -> int:
+    """The block, or the nearest before it, that may carry a mark; -1 for none."""
+    while block >= 0 and not _may_carry(layout.blocks[block]):
+        block -= 1
+    return block
+
+
+def _may_carry(block: JSONObject) -> bool:
+    kind = block["type"]
+    return kind in _MARKABLE and not (kind == "text" and not block["text"].strip())
+
+
+def count_marks(body: JSONObject) -> int:
+    """The marks in a body, a client's or ours."""
+    groups: list[JSON] = [body.get("tools") or (), body.get("system") or ()]
+    groups += [message["content"] for message in body["messages"]]
+    count = sum("cache_control" in block for group in groups for block in group)
+    return count + ("cache_control" in body)
+
+
+def with_marks(body: JSONObject, layout: Layout, marks: Marks, lifetime: Lifetime) -> JSONObject:
+    """`body` with the marks in it; what carries none is shared.
+
+    A longer lifetime never stands behind a shorter one: next to a client's marks ours give way.
+    """
+    if not marks.count:
+        return body
+    theirs = _client_marks(body, layout) if count_marks(body) else []
+    result = dict(body)
+    if marks.tools:
+        mark = _mark_at((0, len(body["tools"])), theirs, lifetime)
+        result["tools"] = [*body["tools"][:-1], {**body["tools"][-1], "cache_control": mark}]
+    if marks.system:
+        mark = _mark_at((1, len(body["system"])), theirs, lifetime)
+        result["system"] = [*body["system"][:-1], {**body["system"][-1], "cache_control": mark}]
+    messages = list(body["messages"])
+    for block in marks.blocks:
+        number, index = layout.places[block]
+        content = list(messages[number]["content"])
+        mark = _mark_at((2, block), theirs, lifetime)
+        content[index] = {**content[index], "cache_control": mark}
+        messages[number] = {**messages[number], "content": content}
+    result["messages"] = messages
+    return result
+
+
+_Place = tuple[int, int]  # 0 tools, 1 system, 2 messages; the number of the block there
+
+
+def _client_marks(body: JSONObject, layout: Layout) -> list[tuple[_Place, Lifetime]]:
+    """Places and lifetimes of the marks in the body, in order."""
+    groups = (body.get("tools") or (), body.get("system") or (), layout.blocks)
+    return [
+        ((level, number), "1h" if block["cache_control"].get("ttl") == "1h" else "5m")
+        for level, group in enumerate(groups)
+        for number, block in enumerate(group)
+        if "cache_control" in block
+    ]
+
+
+def _mark_at(
+    place: _Place, theirs: list[tuple[_Place, Lifetime]], lifetime: Lifetime
+) -> JSONObject:
+    """A mark at `place` that is legal among the client's own."""
+    if any(at > place and lives == "1h" for at, lives in theirs):
+        lifetime = "1h"
+    elif any(at < place and lives == "5m" for at, lives in theirs):
+        lifetime = "5m"
+    return {"type": "ephemeral", "ttl": "1h"} if lifetime == "1h" else {"type": "ephemeral"}
+
+
+def without_marks(body: JSONObject) -> JSONObject:
+    """`body` without any mark."""
+    result = {key: value for key, value in body.items() if key != "cache_control"}
+    for name in ("tools", "system"):
+        if result.get(name):
+            result[name] = [_bare(block) for block in result[name]]
+    result["messages"] = [
+        {**message, "content": [_bare(block) for block in message["content"]]}
+        for message in body["messages"]
+    ]
+    return result
+
+
+def _bare(block: JSONObject) -> JSONObject:
+    if "cache_control" not in block:
+        return block
+    return {key: value for key, value in block.items() if key != "cache_control"}

@@ -1,0 +1,66 @@
+"""Which passes a conversation goes through: chosen when it begins, and kept to its end.
+
+A pass that came or went in the middle would change what was already sent.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+from gateway.policies import ReductionPolicy, References
+from gateway.reduction.report import Technique
+from gateway.wire import JSONObject
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """The choices of one conversation; caps are in characters, 0 for none.
+
+    `context_tokens` is where a long conversation is cut, 0 for never.
+    """
+
+    boilerplate: bool = False
+    diff_first: bool = False
+    volatile_lines: bool = False
+    references: References = "off"
+    system_chars: int = 0
+    user_chars: int = 0
+    result_chars: int = 0
+    cold_compaction: bool = False
+    context_tokens: int = 0
+    append_log: bool = False
+
+    def as_json(self) -> JSONObject:
+        """What is chosen, for the record; defaults are left out."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: value for name, value in values.items() if value}
+
+
+UNTOUCHED = Passes()
+"""No pass at all."""
+
+
+def chosen_passes(
+    policy: ReductionPolicy, *, has_tools: bool, allowed: Callable[[Technique], bool]
+) -> Passes:
+    """The passes for a conversation that begins. `allowed` knows which lose money these days."""
+    texts = policy.texts
+    references = texts.references_agent if has_tools else texts.references_chat
+    caps = allowed("caps")
+    return Passes(
+        boilerplate=texts.strip_boilerplate and allowed("boilerplate"),
+        diff_first=texts.diff_first,
+        volatile_lines=texts.move_volatile_lines and allowed("volatile_lines"),
+        references=references if allowed("references") else "off",
+        system_chars=texts.system_max_chars if caps else 0,
+        user_chars=texts.user_message_max_chars if caps else 0,
+        result_chars=texts.tool_result_max_chars if caps else 0,
+        cold_compaction=texts.cold_compaction and allowed("cold_compaction"),
+        context_tokens=texts.context.max_tokens if allowed("context_pruning") else 0,
+        append_log=policy.append_log and not has_tools and allowed("append_log"),
+    )
+
+
+def recorded_passes(record: JSONObject) -> Passes:
+    """The passes in a record; what a newer or older version wrote beside them is left alone."""
+    names = {each.name for each in fields(Passes)}
+    return Passes(**{name: value for name, value in record.items() if name in names})

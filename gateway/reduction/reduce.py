@@ -1,0 +1,255 @@
+"""One request on its way through the passes: what they share, and their order."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+
+from gateway.catalog.models import Model
+from gateway.policies import ReductionPolicy
+from gateway.protocols.messages_form import reminder
+from gateway.protocols.shared.digests import BlockDigests
+from gateway.reduction.cache_plan import (
+    Layout,
+    Situation,
+    count_marks,
+    lay_out,
+    plan_marks,
+    with_marks,
+    without_marks,
+)
+from gateway.reduction.canonical import with_ordinal_ids
+from gateway.reduction.lifetime import Lifetime, Pauses, choose_lifetime
+from gateway.reduction.passes import UNTOUCHED, Passes, chosen_passes, recorded_passes
+from gateway.reduction.report import ReductionReport, Technique
+from gateway.reduction.rewriting import Rewriter, Rewriting
+from gateway.reduction.state import (
+    BLOCK_BYTES,
+    Beginnings,
+    ConversationState,
+    Found,
+    common_blocks,
+    differs_by_id,
+)
+from gateway.reduction.volatile import SystemLines
+from gateway.wire import JSONObject
+
+_BYTES_PER_TOKEN = 3.6  # of JSON, until the API's usage has told better
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known when a request arrives: of its conversation, and of the request itself.
+
+    `id` names the conversation for good; `now` is in seconds, of the clock of `found.state.at`.
+    `cache_ttl` and `cache_explicit` are the client's wishes for cache marks. `one_shot`: nobody is
+    going to continue it. `held_out`: it goes untouched, to prove what the others save.
+    """
+
+    id: str
+    now: float
+    beginning: Beginnings
+    found: Found
+    cache_ttl: str | None = None
+    cache_explicit: bool = False
+    one_shot: bool = False
+    held_out: bool = False
+
+
+def everything_allowed(_: Technique) -> bool:
+    """Every pass may be used."""
+    return True
+
+
+class Reduction:
+    """The passes of one request. Created per request; `rewrite`, then `mark`, then `state`.
+
+    `instructions` are texts for the end of the newest user message, once it was rewritten.
+    """
+
+    def __init__(
+        self,
+        rewriter: Rewriter,
+        policy: ReductionPolicy,
+        known: Known,
+        *,
+        has_tools: bool,
+        allowed: Callable[[Technique], bool] = everything_allowed,
+    ) -> None:
+        self._rewriter = rewriter
+        self._policy = policy
+        self._known = known
+        self._previous = known.found.state
+        self.has_tools = has_tools
+        self.passes = self._chosen(allowed)
+        self._newest_blocks = 0
+        self._lines = SystemLines()
+        self._client_system = b""
+        self._layout: Layout | None = None
+        self._ordinal_ids = self._previous is not None and self._previous.ordinal_ids
+        self.instructions: list[str] = []
+        self.report = ReductionReport(conversation=known.id, held_out=known.held_out)
+
+    def _chosen(self, allowed: Callable[[Technique], bool]) -> Passes:
+        if self._known.held_out:
+            return UNTOUCHED
+        if self._previous is not None and self._previous.passes:
+            return recorded_passes(self._previous.passes)
+        return chosen_passes(self._policy, has_tools=self.has_tools, allowed=allowed)
+
+    def rewrite(
+        self, body: JSONObject, digests: BlockDigests, fixed: Collection[int] = ()
+    ) -> JSONObject:
+        """The body with the content passes done; the same object when nothing was changed.
+
+        `fixed` are the `id()`s of blocks that the gateway itself has put into the messages.
+        """
+        if not self._known.held_out:
+            if self._policy.cache.client_marks == "replace" and count_marks(body):
+                body = without_marks(body)
+            if self._ordinal_ids:
+                body = {**body, "messages": with_ordinal_ids(body["messages"])}
+            done = self._rewriter.rewrite(self._rewriting(body, digests, fixed))
+            body, self._lines, self._client_system = done.body, done.lines, done.client_system
+            if done.moved:
+                self.report.moved_lines = len(done.moved)
+                self.instructions.append(reminder("\n".join(done.moved)))
+        self._newest_blocks = _newest_user_blocks(body)
+        return body
+
+    def _rewriting(
+        self, body: JSONObject, digests: BlockDigests, fixed: Collection[int]
+    ) -> Rewriting:
+        previous = self._previous
+        return Rewriting(
+            body=body,
+            passes=self.passes,
+            policy=self._policy.texts,
+            fixed=fixed,
+            digests=digests,
+            lines=previous.lines if previous is not None else None,
+            old_messages=self._known.found.old_messages,
+            compacted=previous.compacted if previous is not None else 0,
+            report=self.report,
+        )
+
+    def mark(self, body: JSONObject, model: Model, digests: BlockDigests) -> JSONObject:
+        """The body to send, with cache marks: the last step, after everything else is settled."""
+        layout = self._layout = lay_out(body, digests)
+        self.report.sent_chars = layout.size
+        previous = self._previous
+        shared = None if previous is None else common_blocks(previous.blocks, layout.digests)
+        self.report.appends = self._extends(layout, shared)
+        if previous is not None and shared is not None:
+            self._ordinal_ids = self._ordinal_ids or differs_by_id(
+                previous.blocks, layout.digests, shared
+            )
+        if self._wants_marks(body):
+            body = self._marked(body, layout, model, shared)
+        self.report.marks = count_marks(body)
+        return body
+
+    def _wants_marks(self, body: JSONObject) -> bool:
+        cache, known = self._policy.cache, self._known
+        if not cache.enabled or known.one_shot or known.held_out:
+            return False
+        only_theirs = cache.client_marks == "keep" and count_marks(body) > 0
+        return not (known.cache_explicit or only_theirs)
+
+    def _marked(
+        self, body: JSONObject, layout: Layout, model: Model, shared: int | None
+    ) -> JSONObject:
+        situation = Situation(
+            shared=shared,
+            appends=self._appends(),
+            trailing=max(0, _newest_user_blocks(body) - self._newest_blocks),
+            bytes_per_token=self._bytes_per_token(),
+        )
+        marks = plan_marks(body, layout, situation, model)
+        lifetime = self._lifetime(layout, shared, model)
+        if marks.count:
+            self.report.lifetime = lifetime
+        return with_marks(body, layout, marks, lifetime)
+
+    def _extends(self, layout: Layout, shared: int | None) -> bool | None:
+        previous = self._previous
+        if previous is None or shared is None:
+            return None
+        whole = shared * BLOCK_BYTES == len(previous.blocks)
+        return whole and previous.setting == layout.setting
+
+    def _appends(self) -> bool:
+        """True when the next request is likely to begin with all of this one."""
+        if self._previous is None or self.report.appends:
+            return True
+        return self._after_this().appends
+
+    def _lifetime(self, layout: Layout, shared: int | None, model: Model) -> Lifetime:
+        wished = self._policy.cache.lifetime
+        if wished != "auto":
+            return wished
+        if self._known.cache_ttl == "1h":
+            return "1h"
+        old = layout.ends[shared - 1] if shared else 0
+        per_token = self._bytes_per_token()
+        chats = not self.has_tools and self._appends()
+        return choose_lifetime(
+            self._pauses(),
+            old / per_token,
+            (layout.size - old) / per_token,
+            model.price,
+            chats=chats,
+        )
+
+    def _pauses(self) -> Pauses:
+        previous = self._previous
+        if previous is None:
+            return Pauses()
+        return previous.pauses.after(self._known.now - previous.at)
+
+    def _bytes_per_token(self) -> float:
+        previous = self._previous
+        if previous is not None and previous.bytes_per_token:
+            return previous.bytes_per_token
+        return _BYTES_PER_TOKEN
+
+    def _after_this(self) -> ConversationState:
+        """The state with this request counted."""
+        known, layout, previous = self._known, self._layout, self._previous
+        state = ConversationState(
+            id=known.id,
+            at=known.now,
+            setting=layout.setting if layout is not None else b"",
+            blocks=layout.digests if layout is not None else b"",
+            known_messages=known.beginning.messages,
+            question=known.beginning.question,
+            client_system=self._client_system,
+            passes=self.passes.as_json(),
+            lines=self._lines,
+            ordinal_ids=self._ordinal_ids,
+            bytes_per_token=self._bytes_per_token(),
+        )
+        if previous is None:
+            return state
+        return replace(
+            state,
+            requests=previous.requests + 1,
+            extended=previous.extended + bool(self.report.appends),
+            pauses=self._pauses(),
+            choice=previous.choice,
+            compacted=previous.compacted,
+            summary=previous.summary,
+        )
+
+    def state(self, prompt_tokens: int) -> ConversationState:
+        """What to remember, now that the API has counted the prompt (0: it has not)."""
+        state = self._after_this()
+        if self._layout is None or not prompt_tokens:
+            return state
+        return state.measured(self._layout.size / prompt_tokens)
+
+
+def _newest_user_blocks(body: JSONObject) -> int:
+    """How many blocks the newest user message has."""
+    for message in reversed(body["messages"]):
+        if message["role"] == "user":
+            return len(message["content"])
+    return 0
