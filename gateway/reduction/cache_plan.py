@@ -8,12 +8,13 @@ rewrite their history get no mark at the end: nobody would read it.
 """
 
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from gateway.catalog.models import Model
 from gateway.protocols.shared.cache_marks import MAX_MARKS
-from gateway.protocols.shared.digests import BlockDigests, chained
+from gateway.protocols.shared.digests import BlockDigests, digest
 from gateway.reduction.lifetime import Lifetime
-from gateway.reduction.state import MAX_BLOCKS, block_part
+from gateway.reduction.state import BLOCK_BYTES, MAX_BLOCKS
 from gateway.wire import JSON, JSONObject
 
 _MARKABLE = frozenset({"text", "image", "document", "tool_use", "tool_result"})
@@ -23,8 +24,9 @@ _MARKABLE = frozenset({"text", "image", "document", "tool_use", "tool_result"})
 class Layout:
     """The blocks of a request's messages in order, with digests and sizes.
 
-    `places` are (message, block) indexes. `digests` has a `block_part` for each. `ends` counts the
+    `places` are (message, block) indexes. `digests` has `BLOCK_BYTES` for each. `ends` counts the
     bytes up to the end of each block, tools and system included; `head_bytes` are these.
+    `marked` is how many marks the client has set.
     """
 
     blocks: list[JSONObject]
@@ -34,6 +36,7 @@ class Layout:
     tools_bytes: int
     head_bytes: int
     setting: bytes
+    marked: int
 
     @property
     def size(self) -> int:
@@ -43,27 +46,27 @@ class Layout:
 
 def lay_out(body: JSONObject, digests: BlockDigests) -> Layout:
     """The layout of a body in the Messages form whose contents are lists of blocks."""
-    look = digests.look
-    tools = [look(tool) for tool in body.get("tools") or ()]
-    system = [look(block) for block in body.get("system") or ()]
+    tools = digests.look_all(body.get("tools") or ())
+    system = digests.look_all(body.get("system") or ())
     tools_bytes = sum(each.size for each in tools)
     head_bytes = tools_bytes + sum(each.size for each in system)
-    setting = chained(*[each.whole for each in (*tools, *system)])
     blocks: list[JSONObject] = []
     places: list[tuple[int, int]] = []
-    parts: list[bytes] = []
-    ends: list[int] = []
-    total = head_bytes
     for number, message in enumerate(body["messages"]):
-        for index, block in enumerate(message["content"]):
-            known = look(block)
-            total += known.size
-            blocks.append(block)
-            places.append((number, index))
-            parts.append(block_part(known))
-            ends.append(total)
-    row = b"".join(parts[:MAX_BLOCKS])
-    return Layout(blocks, places, row, ends, tools_bytes, head_bytes, setting)
+        content = message["content"]
+        blocks += content
+        places += [(number, index) for index in range(len(content))]
+    known = digests.look_all(blocks)
+    return Layout(
+        blocks=blocks,
+        places=places,
+        digests=b"".join([each.whole[:BLOCK_BYTES] for each in known[:MAX_BLOCKS]]),
+        ends=list(accumulate([each.size for each in known], initial=head_bytes))[1:],
+        tools_bytes=tools_bytes,
+        head_bytes=head_bytes,
+        setting=digest(b"".join([each.whole for each in (*tools, *system)])),
+        marked=_count_marks(body, blocks),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ class Marks:
 def plan_marks(body: JSONObject, layout: Layout, situation: Situation, model: Model) -> Marks:
     """The gateway's own marks, at most four with those that stand in the body already."""
     least = model.cache_minimum_tokens * situation.bytes_per_token
-    budget = MAX_MARKS - count_marks(body)
+    budget = MAX_MARKS - layout.marked
     marks = Marks()
     for block in _wanted_blocks(body, layout, situation):
         if len(marks.blocks) < budget and layout.ends[block] >= least:
@@ -151,10 +154,13 @@ def _may_carry(block: JSONObject) -> bool:
 
 def count_marks(body: JSONObject) -> int:
     """The marks in a body, a client's or ours."""
-    groups: list[JSON] = [body.get("tools") or (), body.get("system") or ()]
-    groups += [message["content"] for message in body["messages"]]
-    count = sum("cache_control" in block for group in groups for block in group)
-    return count + ("cache_control" in body)
+    blocks = [block for message in body["messages"] for block in message["content"]]
+    return _count_marks(body, blocks)
+
+
+def _count_marks(body: JSONObject, blocks: list[JSONObject]) -> int:
+    groups: list[JSON] = [blocks, body.get("tools") or (), body.get("system") or (), (body,)]
+    return sum([1 for group in groups for block in group if "cache_control" in block])
 
 
 def with_marks(body: JSONObject, layout: Layout, marks: Marks, lifetime: Lifetime) -> JSONObject:
@@ -164,7 +170,7 @@ def with_marks(body: JSONObject, layout: Layout, marks: Marks, lifetime: Lifetim
     """
     if not marks.count:
         return body
-    theirs = _client_marks(body, layout) if count_marks(body) else []
+    theirs = _client_marks(body, layout) if layout.marked else []
     result = dict(body)
     if marks.tools:
         mark = _mark_at((0, len(body["tools"])), theirs, lifetime)

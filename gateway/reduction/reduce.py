@@ -27,7 +27,7 @@ from gateway.reduction.state import (
     ConversationState,
     Found,
     common_blocks,
-    differs_by_id,
+    first_call,
 )
 from gateway.reduction.volatile import SystemLines
 from gateway.wire import JSONObject
@@ -83,6 +83,7 @@ class Reduction:
         self._newest_blocks = 0
         self._lines = SystemLines()
         self._client_system = b""
+        self._call = (b"", b"")
         self._layout: Layout | None = None
         self._ordinal_ids = self._previous is not None and self._previous.ordinal_ids
         self.instructions: list[str] = []
@@ -105,6 +106,7 @@ class Reduction:
         if not self._known.held_out:
             if self._policy.cache.client_marks == "replace" and count_marks(body):
                 body = without_marks(body)
+            self._find_call(body["messages"])
             if self._ordinal_ids:
                 body = {**body, "messages": with_ordinal_ids(body["messages"])}
             done = self._rewriter.rewrite(self._rewriting(body, digests, fixed))
@@ -114,6 +116,15 @@ class Reduction:
                 self.instructions.append(reminder("\n".join(done.moved)))
         self._newest_blocks = _newest_user_blocks(body)
         return body
+
+    def _find_call(self, messages: list[JSONObject]) -> None:
+        """See whether the client gives its first call another id than before."""
+        self._call = first_call(messages)
+        if self._previous is not None and self._call[0]:
+            content, name = self._previous.call
+            self._ordinal_ids = self._ordinal_ids or (
+                content == self._call[0] and name != self._call[1]
+            )
 
     def _rewriting(
         self, body: JSONObject, digests: BlockDigests, fixed: Collection[int]
@@ -138,20 +149,16 @@ class Reduction:
         previous = self._previous
         shared = None if previous is None else common_blocks(previous.blocks, layout.digests)
         self.report.appends = self._extends(layout, shared)
-        if previous is not None and shared is not None:
-            self._ordinal_ids = self._ordinal_ids or differs_by_id(
-                previous.blocks, layout.digests, shared
-            )
-        if self._wants_marks(body):
+        self.report.marks = layout.marked
+        if self._wants_marks(layout):
             body = self._marked(body, layout, model, shared)
-        self.report.marks = count_marks(body)
         return body
 
-    def _wants_marks(self, body: JSONObject) -> bool:
+    def _wants_marks(self, layout: Layout) -> bool:
         cache, known = self._policy.cache, self._known
         if not cache.enabled or known.one_shot or known.held_out:
             return False
-        only_theirs = cache.client_marks == "keep" and count_marks(body) > 0
+        only_theirs = cache.client_marks == "keep" and layout.marked > 0
         return not (known.cache_explicit or only_theirs)
 
     def _marked(
@@ -166,6 +173,7 @@ class Reduction:
         marks = plan_marks(body, layout, situation, model)
         lifetime = self._lifetime(layout, shared, model)
         if marks.count:
+            self.report.marks += marks.count
             self.report.lifetime = lifetime
         return with_marks(body, layout, marks, lifetime)
 
@@ -224,6 +232,7 @@ class Reduction:
             client_system=self._client_system,
             passes=self.passes.as_json(),
             lines=self._lines,
+            call=self._call,
             ordinal_ids=self._ordinal_ids,
             bytes_per_token=self._bytes_per_token(),
         )

@@ -41,6 +41,7 @@ MIN_CHARS = 320
 
 MIN_LINES = 4
 _KEY_LINES = 3
+_OUTLINE_CHARS = 48
 _MOST_CANDIDATES = 6
 _WORTH_EXPLAINING_CHARS = 3_000  # the notation costs a small conversation more than it saves
 
@@ -136,7 +137,7 @@ class _Encoder:
     sent: list[str] = field(default_factory=list)
     chars: int = 0
     _count: int = 0
-    _whole: dict[str, int] = field(default_factory=dict)
+    _whole: dict[tuple[int, str, str], list[tuple[str, int]]] = field(default_factory=dict)
     _sources: dict[int, Source] = field(default_factory=dict)
     _index: dict[tuple[str, str, str], list[tuple[_Literal, int]]] = field(default_factory=dict)
 
@@ -157,13 +158,17 @@ class _Encoder:
             return value
         self._count += 1
         number = self._count
-        earlier = self._whole.get(value)
-        if earlier is not None:
-            return label(number) + same_as(earlier)
+        repeats = self._whole.get(_outline(value), ()) if len(value) >= MIN_CHARS else ()
+        for earlier, its_number in repeats:
+            if earlier == value:
+                return label(number) + same_as(its_number)
         if self.with_runs:
             return label(number) + self._with_runs(value, number)
-        self._whole[value] = number
+        self._remember_whole(value, number)
         return label(number) + value
+
+    def _remember_whole(self, value: str, number: int) -> None:
+        self._whole.setdefault(_outline(value), []).append((value, number))
 
     def _with_runs(self, value: str, number: int) -> str:
         lines = value.split("\n")
@@ -177,7 +182,7 @@ class _Encoder:
         if sent is None or not self._is_faithful(sent, value):
             text.literal = [True] * len(lines)
             sent = value
-            self._whole[value] = number
+            self._remember_whole(value, number)
         self._sources[number] = text.source
         self._add_to_index(text)
         return sent
@@ -227,6 +232,11 @@ class _Encoder:
                 places = index.setdefault(key, [])
                 if len(places) < _MOST_CANDIDATES:
                     places.append((text, place))
+
+
+def _outline(value: str) -> tuple[int, str, str]:
+    """What identical texts have in common; much cheaper than a hash of all of it."""
+    return len(value), value[:_OUTLINE_CHARS], value[-_OUTLINE_CHARS:]
 
 
 def _may_be_numbered(line: str) -> bool:

@@ -75,7 +75,7 @@ class Rewriter:
         if request.passes.references != "off" and wanted:
             additions.append(NOTATION)
             self._refer(texts, request)
-        body = write_texts(body, texts)
+        body = write_texts(body, texts, request.digests)
         if additions:
             block = text_block("\n\n".join(additions))
             body = _with_system(body, [*(body.get("system") or ()), block])

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway import wire
-from gateway.protocols.shared.digests import BlockDigest, BlockDigests, chained
+from gateway.protocols.shared.digests import BlockDigests, chained, digest
 from gateway.reduction.lifetime import Pauses
 from gateway.reduction.volatile import SystemLines
 from gateway.wire import JSONObject
@@ -22,9 +22,6 @@ BLOCK_BYTES = 8
 
 MAX_BLOCKS = 8_000
 """Blocks remembered of one request; what lies behind counts as new."""
-
-WITHOUT_ID_BYTES = 5
-"""Of these, the first so many do not depend on the id of a call."""
 
 _FORMAT = 1
 _MOST_BEGINNINGS = 8  # asked for, newest first
@@ -42,8 +39,9 @@ class ConversationState:
     client had sent. `extended` counts the requests that continued the one before; `question` is a
     digest of how the newest user text began. `bytes_per_token` is measured on the API's usage, 0
     until it is known. `passes` are the choices made when the conversation began; `choice` is how it
-    is routed. `ordinal_ids`: the client makes new ids for its calls each time. `compacted` is the
-    message before which old results are shortened, `summary` the key of the summary in use.
+    is routed. `call` is the client's first call (see `first_call`); `ordinal_ids`: it makes new ids
+    for its calls each time. `compacted` is the message before which old results are shortened,
+    `summary` the key of the summary in use.
     """
 
     id: str
@@ -60,6 +58,7 @@ class ConversationState:
     passes: JSONObject = field(default_factory=dict)
     choice: JSONObject | None = None
     lines: SystemLines = field(default_factory=SystemLines)
+    call: tuple[bytes, bytes] = (b"", b"")
     ordinal_ids: bool = False
     compacted: int = 0
     summary: str | None = None
@@ -93,18 +92,16 @@ class Beginnings:
 
 def beginnings(messages: list[JSONObject], digests: BlockDigests) -> Beginnings:
     """The beginnings of a client's messages, in the Messages form and before any pass."""
-    state = b""
-    first = b""
+    state = first = b""
     ends: list[tuple[bytes, int]] = []
     questions: list[bytes] = []
     for index, message in enumerate(messages):
         if message["role"] == "assistant":
             ends.append((state, index))
-        elif message["role"] == "user":
-            questions.append(_opening(message))
-        state = chained(state, digests.of_message(message))
-        if index == 0:
-            first = state
+        elif message["content"][-1]["type"] == "text":
+            questions.append(_opening(message["content"][-1]["text"]))
+        state = digest(state + digests.of_message(message))
+        first = first or state
     ends.reverse()
     return Beginnings(
         whole=state,
@@ -116,13 +113,10 @@ def beginnings(messages: list[JSONObject], digests: BlockDigests) -> Beginnings:
     )
 
 
-def _opening(message: JSONObject) -> bytes:
-    """A digest of the first line of the message's last text; tools' results have none."""
-    for block in reversed(message["content"]):
-        if block["type"] == "text":
-            line = block["text"][:_FIRST_LINE_CHARS].partition("\n")[0]
-            return chained(line.encode("utf-8", "surrogatepass"))
-    return b""
+def _opening(text: str) -> bytes:
+    """A digest of the first line of a text."""
+    line = text[:_FIRST_LINE_CHARS].partition("\n")[0]
+    return digest(line.encode("utf-8", "surrogatepass"))
 
 
 def lookup_keys(beginning: Beginnings, client_key: str | None) -> list[str]:
@@ -181,17 +175,16 @@ def choose_previous(beginning: Beginnings, candidates: Sequence[ConversationStat
     return Found()
 
 
-def block_part(known: BlockDigest) -> bytes:
-    """What is kept of a block's digest."""
-    return known.without_id[:WITHOUT_ID_BYTES] + known.whole[: BLOCK_BYTES - WITHOUT_ID_BYTES]
-
-
-def differs_by_id(before: bytes, now: bytes, block: int) -> bool:
-    """True when two rows of digests differ at `block`, and there by the id of a call alone."""
-    begin = block * BLOCK_BYTES
-    end = begin + WITHOUT_ID_BYTES
-    same = before[begin:end] == now[begin:end]
-    return bool(before[begin:end]) and same and before[begin:] != now[begin : len(before)]
+def first_call(messages: list[JSONObject]) -> tuple[bytes, bytes]:
+    """Digests of the first call of a tool: without its id, and of its id. Empty without a call."""
+    for message in messages:
+        if message["role"] == "assistant":
+            for block in message["content"]:
+                if block["type"] == "tool_use":
+                    bare = {**block, "id": ""}
+                    name = str(block["id"]).encode("utf-8", "surrogatepass")
+                    return digest(wire.dumps(bare))[:BLOCK_BYTES], digest(name)[:BLOCK_BYTES]
+    return b"", b""
 
 
 def common_blocks(before: bytes, now: bytes) -> int:
@@ -229,6 +222,7 @@ def dump_state(state: ConversationState) -> bytes:
         "choice": state.choice,
         "lines": state.lines.digests.hex(),
         "moved": state.lines.moved,
+        "call": [each.hex() for each in state.call],
         "ordinal_ids": state.ordinal_ids,
         "compacted": state.compacted,
         "summary": state.summary,
@@ -258,6 +252,7 @@ def load_state(data: bytes) -> ConversationState | None:
             passes=head["passes"],
             choice=head["choice"],
             lines=SystemLines(bytes.fromhex(head["lines"]), tuple(head["moved"])),
+            call=(bytes.fromhex(head["call"][0]), bytes.fromhex(head["call"][1])),
             ordinal_ids=head["ordinal_ids"],
             compacted=head["compacted"],
             summary=head["summary"],

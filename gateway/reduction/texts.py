@@ -8,7 +8,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
+from gateway.protocols.shared.digests import BlockDigests
 from gateway.wire import JSONObject
+
+_SALT_CHARS = 64  # at each end; passes are deterministic, so that length and ends tell enough
 
 TextKind = Literal["system", "user", "tool_result"]
 
@@ -67,45 +70,48 @@ def read_texts(body: JSONObject, fixed: Collection[int] = ()) -> list[Text]:
     return texts
 
 
-def write_texts(body: JSONObject, texts: list[Text]) -> JSONObject:
+def write_texts(
+    body: JSONObject, texts: list[Text], digests: BlockDigests | None = None
+) -> JSONObject:
     """`body` with the changed values in it; the same object when nothing was changed.
 
-    What did not change is shared. A system text that was emptied is left out.
+    What did not change is shared. A system text that was emptied is left out. `digests` learn those
+    of the new blocks from those of the old ones.
     """
     changed = [text for text in texts if text.is_changed]
     if not changed:
         return body
-    result = dict(body)
-    system = [text for text in changed if text.message < 0]
-    if system:
-        blocks = list(body["system"])
-        for text in system:
-            blocks[text.block] = {**blocks[text.block], "text": text.value}
-        result["system"] = [block for block in blocks if block["text"]]
-        if not result["system"]:
-            del result["system"]
     by_message: dict[int, list[Text]] = {}
     for text in changed:
-        if text.message >= 0:
-            by_message.setdefault(text.message, []).append(text)
-    if by_message:
-        messages = list(body["messages"])
-        for number, its_texts in by_message.items():
-            content = list(messages[number]["content"])
-            for text in its_texts:
-                content[text.block] = _with_text(content[text.block], text)
-            messages[number] = {**messages[number], "content": content}
-        result["messages"] = messages
+        by_message.setdefault(text.message, []).append(text)
+    result = {**body, "messages": list(body["messages"])}
+    for number, its_texts in by_message.items():
+        message = body["messages"][number] if number >= 0 else {}
+        blocks = list(message["content"] if number >= 0 else body["system"])
+        for text in its_texts:
+            blocks[text.block] = _with_text(blocks[text.block], text, digests)
+        if number >= 0:
+            result["messages"][number] = {**message, "content": blocks}
+        else:
+            result["system"] = [block for block in blocks if block["text"]]
+    if result.get("system") == []:
+        del result["system"]
     return result
 
 
-def _with_text(block: JSONObject, text: Text) -> JSONObject:
+def _with_text(block: JSONObject, text: Text, digests: BlockDigests | None) -> JSONObject:
     if not text.nested:
-        return {**block, "text": text.value}
-    content = block["content"]
-    if isinstance(content, str):
-        return {**block, "content": text.value}
-    return {**block, "content": [{**content[0], "text": text.value}]}
+        changed = {**block, "text": text.value}
+    elif isinstance(block["content"], str):
+        changed = {**block, "content": text.value}
+    else:
+        changed = {**block, "content": [{**block["content"][0], "text": text.value}]}
+    if digests is not None:
+        value = text.value
+        ends = (value[:_SALT_CHARS] + value[-_SALT_CHARS:]).encode("utf-8", "surrogatepass")
+        salt = len(value).to_bytes(4, "big") + ends
+        digests.derive(changed, block, salt, len(value) - len(text.original))
+    return changed
 
 
 def _only_text(result: JSONObject) -> str | None:

@@ -5,6 +5,7 @@ one digest would only mislead the bookkeeping of his own project, and Claude's A
 on what it accepts.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from xxhash import xxh3_128_digest
@@ -14,14 +15,12 @@ from gateway.wire import JSONObject
 
 DIGEST_BYTES = 16
 _MARK = "cache_control"
-_IDS = {"tool_use": "id", "tool_result": "tool_use_id"}
 
 
 class BlockDigest(NamedTuple):
-    """A block as it is sent: its digest, that of all but the id of its call, its size in bytes."""
+    """A block as it is sent: its digest and its size in bytes of JSON."""
 
     whole: bytes
-    without_id: bytes
     size: int
 
 
@@ -38,8 +37,11 @@ def chained(*parts: bytes) -> bytes:
 def unmarked(block: JSONObject) -> JSONObject:
     """The block without cache marks, its own or those of blocks inside a tool result."""
     inner = block.get("content")
-    if isinstance(inner, list) and any(isinstance(item, dict) and _MARK in item for item in inner):
-        block = {**block, "content": [unmarked(item) for item in inner]}
+    if isinstance(inner, list):
+        for item in inner:
+            if isinstance(item, dict) and _MARK in item:
+                block = {**block, "content": [unmarked(each) for each in inner]}
+                break
     if _MARK in block:
         block = {key: value for key, value in block.items() if key != _MARK}
     return block
@@ -57,13 +59,32 @@ class BlockDigests:
         self._known: dict[int, tuple[BlockDigest, JSONObject]] = {}
 
     def look(self, block: JSONObject) -> BlockDigest:
-        """The digests of a block."""
+        """The digest and the size of a block."""
         known = self._known.get(id(block))
         if known is not None:
             return known[0]
-        made = _made(unmarked(block))
+        data = wire.dumps(unmarked(block))
+        made = BlockDigest(xxh3_128_digest(data), len(data))
         self._known[id(block)] = (made, block)
         return made
+
+    def look_all(self, blocks: Iterable[JSONObject]) -> list[BlockDigest]:
+        """The digests and sizes of blocks, in their order."""
+        known, look = self._known, self.look
+        return [
+            found[0] if (found := known.get(id(block))) is not None else look(block)
+            for block in blocks
+        ]
+
+    def derive(self, block: JSONObject, original: JSONObject, salt: bytes, grown: int) -> None:
+        """Let the digest of `block` follow from that of the one it was made of, without reading it.
+
+        `salt` has to tell it from everything else that may be made of the same original; `grown`
+        is by how many bytes it is longer.
+        """
+        whole, size = self.look(original)
+        made = BlockDigest(xxh3_128_digest(whole + salt), size + grown)
+        self._known[id(block)] = (made, block)
 
     def of(self, block: JSONObject) -> bytes:
         """The digest of a block as it is sent."""
@@ -74,19 +95,5 @@ class BlockDigests:
         content = message["content"]
         if isinstance(content, str):
             content = [{"type": "text", "text": content}]
-        look = self.look
-        return xxh3_128_digest(
-            message["role"].encode() + b"".join([look(block).whole for block in content])
-        )
-
-
-def _made(block: JSONObject) -> BlockDigest:
-    name = _IDS.get(block.get("type", ""))
-    if name is None or name not in block:
-        data = wire.dumps(block)
-        whole = xxh3_128_digest(data)
-        return BlockDigest(whole, whole, len(data))
-    data = wire.dumps({key: value for key, value in block.items() if key != name})
-    without_id = xxh3_128_digest(data)
-    whole = xxh3_128_digest(without_id + str(block[name]).encode("utf-8", "surrogatepass"))
-    return BlockDigest(whole, without_id, len(data))
+        wholes = [known.whole for known in self.look_all(content)]
+        return xxh3_128_digest(b"".join(wholes) + message["role"].encode())
