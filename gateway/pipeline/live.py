@@ -109,7 +109,9 @@ class LivePipeline:
         await turns.load()
         draft.body["messages"] = turns.restore(route.model)
         fitted = fit_to_model(draft, route.model, self.fit_options)
-        fitted = replace(fitted, body=turns.prepare(fitted.body, route.model))
+        body = turns.prepare(fitted.body, route.model)
+        if body is not fitted.body:
+            fitted = replace(fitted, body=body)
         turns.expect(fitted.reply)
         self.announce(context, route, fitted)
         call = UpstreamCall(

@@ -44,7 +44,10 @@ class GrowingBlock:
         name = _TEXT_DELTAS.get(kind)
         if name is not None:
             text = delta[name]
-            self.parts.setdefault(name, []).append(text)
+            if name in self.parts:
+                self.parts[name].append(text)
+            else:
+                self.parts[name] = [text]
             return 0 if kind == "signature_delta" else len(text)
         if kind == "citations_delta":
             citations = self.content.get("citations") or []
@@ -99,9 +102,13 @@ class MessageAssembler:
                 if self.failure is not None or self.meter.completed:
                     return
                 if values is not None:
-                    self._on_event(name, values[index])
+                    event = values[index]
                 else:
-                    self._on_event(name, wire.loads(data) if name in _READ else {})
+                    event = wire.loads(data) if name in _READ else {}
+                if name == "content_block_delta":
+                    self.meter.output_chars += self._blocks[event["index"]].add(event["delta"])
+                else:
+                    self._on_event(name, event)
         except _UNREADABLE as error:
             self.failure = unreadable_event(error)
 
@@ -118,8 +125,6 @@ class MessageAssembler:
 
     def _on_event(self, name: str, event: JSONObject) -> None:
         match name:
-            case "content_block_delta":
-                self.meter.output_chars += self._blocks[event["index"]].add(event["delta"])
             case "message_start":
                 if not self.meter.started:
                     self._start = event["message"]
