@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from fastapi import Depends, FastAPI
 
 from api.deps import require_admin
-from api.dispatch import HotRoutesMiddleware
+from api.dispatch import Application
 from api.errors import install_error_handlers
-from api.middleware import EdgeMiddleware
+from api.middleware import Edge, EdgeMiddleware
 from api.openapi import describe_hot_routes
 from api.routes import (
     chat_completions,
@@ -45,7 +45,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             app.state.services = services
             yield
 
-    app = FastAPI(
+    app = Application(
         title="Coding Gateway",
         version=VERSION,
         lifespan=lifespan,
@@ -62,9 +62,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         *embeddings.ROUTES,
         *simple_chat.ROUTES,
     ]
-    app.router.routes[:0] = hot_routes
-    app.add_middleware(HotRoutesMiddleware, routes=hot_routes)
-    app.add_middleware(EdgeMiddleware, settings=settings)  # the last added is the outermost
+    edge = Edge(settings)
+    app.add_hot_routes(hot_routes, edge)
+    app.add_middleware(EdgeMiddleware, edge=edge)
     install_error_handlers(app)
     for router in ROUTERS:
         app.include_router(router)

@@ -106,6 +106,11 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
 
 
 async def _on_unexpected_error(request: Request, error: Exception) -> Response:
+    return unexpected(request, error)
+
+
+def unexpected(request: Request, error: Exception) -> Response:
+    """The logged answer to a request that failed for a reason nobody has foreseen."""
     _log.error("unexpected_error", exc_info=error)
     return respond(request, InternalError("the gateway failed; its log has the request id"))
 

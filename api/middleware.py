@@ -16,19 +16,15 @@ from gateway.security.origin import check_origin
 from gateway.telemetry.logs import log_refused
 
 
-class EdgeMiddleware:
-    """Gives each HTTP request its context and refuses what did not come through the front door."""
+class Edge:
+    """The front door, for every way into the application."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._app = app
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._gateway_header = (b"x-gateway", settings.gateway_name.encode("ascii"))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection event; anything but HTTP passes untouched."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    def enter(self, scope: Scope) -> RequestContext:
+        """The context of a new HTTP request, put into its scope."""
         context = RequestContext(
             request_id="req_" + os.urandom(12).hex(),
             endpoint=scope["path"],
@@ -36,15 +32,42 @@ class EdgeMiddleware:
             received_at=time.monotonic(),
         )
         scope["state"]["context"] = context
-        own_headers = [self._gateway_header, (b"x-request-id", context.request_id.encode("ascii"))]
+        return context
+
+    def check(self, context: RequestContext) -> None:
+        """Refuse what did not come through the front door. Raises PermissionDeniedError."""
+        check_origin(context.headers, self._settings)
+
+    def sign(self, message: Message, context: RequestContext) -> None:
+        """Put the headers of every answer into the message that begins one."""
+        message["headers"] = [
+            *message.get("headers", ()),
+            self._gateway_header,
+            (b"x-request-id", context.request_id.encode("ascii")),
+        ]
+
+
+class EdgeMiddleware:
+    """Gives each HTTP request its context and refuses what did not come through the front door."""
+
+    def __init__(self, app: ASGIApp, edge: Edge) -> None:
+        self._app = app
+        self._edge = edge
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection event; anything but HTTP passes untouched."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        context = self._edge.enter(scope)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *own_headers]
+                self._edge.sign(message, context)
             await send(message)
 
         try:
-            check_origin(context.headers, self._settings)
+            self._edge.check(context)
         except GatewayError as error:
             log_refused(context.request_id, error)
             await error_response(scope["path"], context, error)(scope, receive, send_with_headers)

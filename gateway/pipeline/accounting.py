@@ -23,6 +23,7 @@ from gateway.usage.events import (
     close_event,
     new_event_id,
     now,
+    used,
 )
 from gateway.usage.journal import Journal
 from gateway.usage.pricing import cost_usd
@@ -141,9 +142,7 @@ class Account:
 
     def settle(self, meter: UsageMeter, failure: GatewayError | None, cut: bool) -> None:
         """Close a request whose answer began. Synchronous: it runs while the client leaves."""
-        usage = TokenUsage(
-            **{name: getattr(meter, name) for name in TokenUsage.__dataclass_fields__}
-        )
+        usage = used(meter)
         estimated = not meter.completed and meter.estimated_output_tokens > usage.output_tokens
         if estimated:
             usage = dataclasses.replace(usage, output_tokens=meter.estimated_output_tokens)
@@ -153,9 +152,9 @@ class Account:
             outcome = Outcome("aborted", _CLIENT_CLOSED, error_code="client_left")
         else:
             outcome = Outcome("ok", 200)
-        self._close(
-            usage, self._served_model(meter), dataclasses.replace(outcome, estimated=estimated)
-        )
+        if estimated:
+            outcome = dataclasses.replace(outcome, estimated=True)
+        self._close(usage, self._served_model(meter), outcome)
         if failure is not None:
             self.accounting.attempt_failed(self.opened.model, _as_upstream(failure))
             self._report(failure)

@@ -127,6 +127,8 @@ class Attempts:
         """Read up to the first event; whatever goes wrong until then may be tried again."""
         seconds = self.transport.first_byte_seconds
         try:
+            if _has_begun(_events_in(begun.response.arrived(), begun)):
+                return  # it came with the head, so no timer is needed
             async with asyncio.timeout(seconds) as deadline:
                 while not _has_begun(await _more_events(begun)):
                     # Only pings so far: the upstream lives and thinks.
@@ -145,6 +147,10 @@ async def _more_events(begun: Begun) -> list[Event]:
     data = await begun.response.read()
     if not data:
         raise UpstreamCutError("the upstream ended its answer before it began")
+    return _events_in(data, begun)
+
+
+def _events_in(data: bytes, begun: Begun) -> list[Event]:
     begun.raw += data
     fresh = begun.framer.feed(data)
     begun.events += fresh

@@ -131,7 +131,9 @@ class LivePipeline:
         turns.rewritten(draft.body["messages"])
         draft.instructions += reduction.instructions
         fitted = fit_to_model(draft, route.model, self.fit_options)
-        fitted = replace(fitted, body=turns.prepare(fitted.body, route.model))
+        body = turns.prepare(fitted.body, route.model)
+        if body is not fitted.body:
+            fitted = replace(fitted, body=body)
         turns.expect(fitted.reply)
         self.announce(context, route, fitted)
 

@@ -102,9 +102,12 @@ class _Fitting:
         self._fit_ending(thinking)
         if self._instructions:
             self._body = with_instruction(self._body, "\n\n".join(self._instructions))
+        reply = self._draft.reply
+        if reply.show_reasoning is not self._show:
+            reply = replace(reply, show_reasoning=self._show)
         return Fitted(
             body=self._body,
-            reply=replace(self._draft.reply, show_reasoning=self._show),
+            reply=reply,
             max_tokens_injected=self._draft.max_tokens is None,
             notes=self._notes,
             ignored=self._ignored,

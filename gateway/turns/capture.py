@@ -66,9 +66,9 @@ class TurnCapture:
         for name, data in events:
             if name == "content_block_start":
                 self._note_kind(data)
-            if name in _WANTED:
-                self._events.append(data)
-                self._size += len(data)
+        wanted = [data for name, data in events if name in _WANTED]
+        self._events += wanted
+        self._size += sum(map(len, wanted))
         if self._size > MAX_ANSWER_BYTES:
             self._events = None
 

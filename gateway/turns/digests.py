@@ -35,12 +35,17 @@ def seen_digest(blocks: list[JSONObject]) -> bytes:
             said += _without_space(block["text"])
         elif kind == "tool_use":
             given = block["input"]
-            if _has_float(given):
+            if isinstance(given, (dict, list)) and _has_float(given):
                 given = _plain(given)
             calls.append([block["id"], block["name"], given])
     if calls:
         said = b"%d:%b%b" % (len(said), said, wire.dumps_sorted(calls))
     return digest(said)
+
+
+def followed(state: bytes, role: str, message: bytes) -> bytes:
+    """The digest of a conversation, of which `state` is one, with one more message."""
+    return digest(state + message + role.encode())
 
 
 def without_thinking(content: list[JSONObject]) -> list[JSONObject]:
@@ -59,15 +64,20 @@ def _without_space(text: str) -> bytes:
     data = data.translate(None, _ASCII_SPACE)
     if text.isascii():
         return data
-    return "".join(data.decode().split()).encode()
+    left = data.decode()
+    pieces = left.split()
+    return data if pieces == [left] else "".join(pieces).encode()
 
 
 def _has_float(value: JSON, depth: int = 0) -> bool:
-    if isinstance(value, dict):
-        return depth < _MAX_DEPTH and any(_has_float(item, depth + 1) for item in value.values())
-    if isinstance(value, list):
-        return depth < _MAX_DEPTH and any(_has_float(item, depth + 1) for item in value)
-    return isinstance(value, float)
+    if depth > _MAX_DEPTH:
+        return False
+    for item in value.values() if isinstance(value, dict) else value:
+        if isinstance(item, float):
+            return True
+        if isinstance(item, (dict, list)) and _has_float(item, depth + 1):
+            return True
+    return False
 
 
 def _plain(value: JSON, depth: int = 0) -> JSON:

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.protocols.messages_form import THINKING_BLOCKS
-from gateway.protocols.shared.digests import BlockDigests, chained
-from gateway.turns.digests import seen_digest, setting_digest, without_thinking
+from gateway.protocols.shared.digests import BlockDigests, digest
+from gateway.turns.digests import followed, seen_digest, setting_digest
 from gateway.wire import JSONObject
 
-_START = b"conversation"
+_START = digest(b"conversation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class History:
     @property
     def client_end(self) -> bytes:
         """The digest of everything the client sent; `Place.client` of the answer."""
-        return chained(self.setting, self.end)
+        return digest(self.setting + self.end)
 
 
 def read_history(
@@ -87,15 +87,15 @@ def read_history(
     for index, message in enumerate(messages):
         if message["role"] == "assistant":
             content = message["content"]
-            digest = seen_digest(content)
-            key = turn_key(without_thinking(content), state, digest)
-            places.append(Place(index, key, digest, chained(setting, state), opens))
+            seen = seen_digest(content)
+            key = turn_key(content, state, seen)
+            places.append(Place(index, key, seen, digest(setting + state), opens))
             opens = True
         else:
-            digest = blocks.of_message(message)
+            seen = blocks.of_message(message)
             opens = opens and not _has_result(message)
-        digests.append(digest)
-        state = chained(state, message["role"].encode(), digest)
+        digests.append(seen)
+        state = followed(state, message["role"], seen)
     return History(dict(body), messages, digests, places, setting, state, carried, blocks)
 
 
@@ -128,8 +128,8 @@ def turn_key(content: list[JSONObject], before: bytes, seen: bytes) -> str:
     """
     for block in content:
         if block["type"] == "tool_use":
-            return chained(b"call", str(block["id"]).encode()).hex()
-    return chained(b"text", before, seen).hex()
+            return digest(b"call" + str(block["id"]).encode()).hex()
+    return digest(b"text" + before + seen).hex()
 
 
 def _has_result(message: JSONObject) -> bool:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.catalog.models import Model
-from gateway.protocols.shared.digests import chained, unmarked
+from gateway.protocols.shared.digests import unmarked
+from gateway.turns.digests import followed
 from gateway.turns.restore import PutBack, Restored
 from gateway.turns.turn import Link
 from gateway.wire import JSONObject
@@ -92,7 +93,7 @@ class _Walk:
                 changed = bool(self.illegal) or (bound and each.prefix != self.state)
                 (self.illegal if changed else self.legal).append(each)
             digest = self._known.get(id(message)) or self._blocks.of_message(message)
-            self.state = chained(self.state, message["role"].encode(), digest)
+            self.state = followed(self.state, message["role"], digest)
         return self.illegal[0] if self.illegal else None
 
 

@@ -38,13 +38,15 @@ class UpstreamResponse:
         """
         try:
             return await self._response.content.readany()
-        except TimeoutError as error:
-            raise UpstreamTimeoutError("the upstream fell silent", status=504) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise UpstreamCutError(
-                "the upstream closed the connection before the answer was complete",
-                detail=type(error).__name__,
-            ) from error
+            raise _read_error(error) from error
+
+    def arrived(self) -> bytes:
+        """What `read` gives without waiting; b"" when nothing is here. Raises as `read` does."""
+        try:
+            return self._response.content.read_nowait()
+        except (aiohttp.ClientError, OSError) as error:
+            raise _read_error(error) from error
 
     async def read_all(self, limit_bytes: float = math.inf) -> bytes:
         """The rest of the body, or what has come of it once the limit is reached."""
@@ -58,6 +60,8 @@ class UpstreamResponse:
     async def finish(self) -> None:
         """Read the end of the framing after the last event: the connection is used again."""
         content = self._response.content
+        if content.at_eof():  # it mostly came with the last event
+            return
         try:
             async with asyncio.timeout(_END_OF_BODY_SECONDS):
                 while not content.at_eof():
@@ -147,3 +151,12 @@ class UpstreamTransport:
         if path not in self._urls:
             self._urls[path] = yarl.URL(self._base_url + path)
         return self._urls[path]
+
+
+def _read_error(error: Exception) -> UpstreamTimeoutError | UpstreamCutError:
+    if isinstance(error, TimeoutError):
+        return UpstreamTimeoutError("the upstream fell silent", status=504)
+    return UpstreamCutError(
+        "the upstream closed the connection before the answer was complete",
+        detail=type(error).__name__,
+    )

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Literal, Protocol
 
 from gateway.wire import JSONObject
@@ -150,6 +151,10 @@ class UsageEvent:
 _OPENED = tuple(field.name for field in fields(RequestOpened))
 _NUMBERS = tuple(field.name for field in fields(TokenUsage))
 _EVENT = tuple(field.name for field in fields(UsageEvent))
+# In C: a record is made three times a request.
+_opened_values = attrgetter(*_OPENED)
+_number_values = attrgetter(*_NUMBERS)
+_event_values = attrgetter(*_EVENT)
 
 
 def new_event_id() -> str:
@@ -204,7 +209,7 @@ def close_event(opened: RequestOpened, outcome: Outcome, usage: UsageNumbers) ->
 
 def open_record(opened: RequestOpened) -> JSONObject:
     """The `open` record of a request."""
-    return {"record": "open", **{name: getattr(opened, name) for name in _OPENED}}
+    return {"record": "open", **dict(zip(_OPENED, _opened_values(opened), strict=True))}
 
 
 def start_record(
@@ -217,18 +222,24 @@ def start_record(
         "model": model,
         "upstream": upstream,
         "first_token_ms": first_token_ms,
-        **{name: getattr(usage, name) for name in _NUMBERS},
+        **dict(zip(_NUMBERS, _number_values(usage), strict=True)),
     }
 
 
 def close_record(event: UsageEvent) -> JSONObject:
     """The `close` record of a request. The cost is written in digits: it is money."""
-    record: JSONObject = {"record": "close", **{name: getattr(event, name) for name in _EVENT}}
+    values = zip(_EVENT, _event_values(event), strict=True)
+    record: JSONObject = {"record": "close", **dict(values)}
     record["day"] = event.day.isoformat()
     record["started_at"] = event.started_at.isoformat()
     if event.cost_usd is not None:
         record["cost_usd"] = str(event.cost_usd)
     return record
+
+
+def used(usage: UsageNumbers) -> TokenUsage:
+    """The numbers of `usage` as they are now."""
+    return TokenUsage(*_number_values(usage))
 
 
 def usage_of(record: JSONObject) -> TokenUsage:

@@ -268,7 +268,7 @@ def _row(record: JSONObject) -> JSONObject | None:
     if not isinstance(record.get("event_id"), str):
         return None
     return {
-        name: value.replace("\x00", "\ufffd")[:_LONG_LABEL] if isinstance(value, str) else value
+        name: value.replace("\x00", "\ufffd")[:_LONG_LABEL] if type(value) is str else value
         for name, value in record.items()
     }
 

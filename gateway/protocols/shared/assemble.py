@@ -22,6 +22,12 @@ _TEXT_DELTAS = {
     "input_json_delta": "partial_json",
 }
 _CALLS = frozenset({"tool_use", "server_tool_use"})
+_READ = frozenset(
+    {
+        *("message_start", "content_block_start", "content_block_delta", "content_block_stop"),
+        *("message_delta", "error"),
+    }
+)
 
 
 @dataclass(slots=True)
@@ -38,7 +44,10 @@ class GrowingBlock:
         name = _TEXT_DELTAS.get(kind)
         if name is not None:
             text = delta[name]
-            self.parts.setdefault(name, []).append(text)
+            if name in self.parts:
+                self.parts[name].append(text)
+            else:
+                self.parts[name] = [text]
             return 0 if kind == "signature_delta" else len(text)
         if kind == "citations_delta":
             citations = self.content.get("citations") or []
@@ -87,14 +96,19 @@ class MessageAssembler:
 
     def feed(self, events: list[tuple[str, bytes]]) -> None:
         """Take these events; nothing is taken after a failure or after the end."""
+        values = _read_at_once(events)
         try:
-            for name, data in events:
+            for index, (name, data) in enumerate(events):
                 if self.failure is not None or self.meter.completed:
                     return
-                if name == "content_block_delta":
-                    self._on_delta(wire.loads(data))
+                if values is not None:
+                    event = values[index]
                 else:
-                    self._on_event(name, data)
+                    event = wire.loads(data) if name in _READ else {}
+                if name == "content_block_delta":
+                    self.meter.output_chars += self._blocks[event["index"]].add(event["delta"])
+                else:
+                    self._on_event(name, event)
         except _UNREADABLE as error:
             self.failure = unreadable_event(error)
 
@@ -109,29 +123,25 @@ class MessageAssembler:
         message["usage"] = dict(self._usage)
         return message
 
-    def _on_event(self, name: str, data: bytes) -> None:
+    def _on_event(self, name: str, event: JSONObject) -> None:
         match name:
             case "message_start":
                 if not self.meter.started:
-                    self._start = wire.loads(data)["message"]
+                    self._start = event["message"]
                     self.meter.on_message_start(self._start)
                     self._usage.update(self._start.get("usage") or {})
             case "content_block_start":
-                event = wire.loads(data)
                 self._blocks[event["index"]] = GrowingBlock(dict(event["content_block"]))
             case "content_block_stop":
-                self._blocks[wire.loads(data)["index"]].ended = True
+                self._blocks[event["index"]].ended = True
             case "message_delta":
-                self._on_message_delta(wire.loads(data))
+                self._on_message_delta(event)
             case "message_stop":
                 self._on_message_stop()
             case "error":
-                self.failure = upstream_event_error(wire.loads(data))
+                self.failure = upstream_event_error(event)
             case _:
                 pass  # event types may be added at any time
-
-    def _on_delta(self, event: JSONObject) -> None:
-        self.meter.output_chars += self._blocks[event["index"]].add(event["delta"])
 
     def _on_message_delta(self, event: JSONObject) -> None:
         self.meter.on_message_delta(event)
@@ -160,6 +170,19 @@ class MessageAssembler:
             if content is not None:
                 contents.append(content)
         return contents
+
+
+def _read_at_once(events: list[tuple[str, bytes]]) -> list[JSONObject] | None:
+    """What all of these events hold, for the price of one look; None when one is unreadable."""
+    if len(events) < 2:
+        return None
+    try:
+        values: list[JSONObject] = wire.loads(
+            b"[%b]" % b",".join([data if name in _READ else b"null" for name, data in events])
+        )
+    except wire.JSONDecodeError:
+        return None
+    return values if len(values) == len(events) else None
 
 
 def _input(raw: str, given: JSON) -> JSONObject | None:

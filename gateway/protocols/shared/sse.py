@@ -4,12 +4,17 @@ Framing works on bytes, so a character or a line ending that was split between t
 decoded in halves. Rules: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
+import re
+from itertools import chain
+
 from gateway import wire
 from gateway.errors import UpstreamError
 
 MAX_EVENT_BYTES = 32 * 1024 * 1024  # the size of the largest request body the API takes
 
 _BOM = b"\xef\xbb\xbf"
+_PLAIN_EVENT = re.compile(rb"event: ([^\n]*)\ndata: ([^\n]*)\n\n")
+_PLAIN_FRAME_BYTES = len(b"event: \ndata: \n\n")
 
 _NAMES: dict[bytes, str] = {
     name.encode(): name
@@ -53,16 +58,20 @@ class SSEFramer:
         complete = self._complete(data)
         if not complete:
             return []
-        events: list[tuple[str, bytes]] = []
-        for block in complete.split(b"\n\n"):
-            if self._at_start:
-                self._at_start = False
-                event = _read_event(block.removeprefix(_BOM))
-            else:
-                event = _read_event(block)
-            if event is not None:
-                events.append(event)
-        return events
+        found = _PLAIN_EVENT.findall(complete)
+        framing = _PLAIN_FRAME_BYTES * len(found)
+        if framing + sum(map(len, chain.from_iterable(found))) == len(complete):
+            self._at_start = False
+            return [(_NAMES.get(name) or _text(name), payload) for name, payload in found]
+        return self._events_of(complete)
+
+    def _events_of(self, complete: bytes) -> list[tuple[str, bytes]]:
+        """The events in whole blocks of any form."""
+        if self._at_start:
+            self._at_start = False
+            complete = complete.removeprefix(_BOM)
+        events = map(_read_lines, complete.split(b"\n\n"))
+        return [event for event in events if event is not None]
 
     def _complete(self, data: bytes) -> bytes:
         """Everything up to the last blank line; the rest waits for the next read."""
@@ -103,17 +112,8 @@ class SSEFramer:
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
-def _read_event(block: bytes) -> tuple[str, bytes] | None:
-    """The event in the lines of `block`; None when it carries no data."""
-    if block.startswith(b"event: "):
-        name, _, rest = block[7:].partition(b"\n")
-        if rest.startswith(b"data: ") and b"\n" not in rest:
-            return _NAMES.get(name) or _text(name), rest[6:]
-    return _read_lines(block)
-
-
 def _read_lines(block: bytes) -> tuple[str, bytes] | None:
-    """Like `_read_event`, for every form the specification allows."""
+    """The event in the lines of `block`; None when it carries no data."""
     name = b""
     data: list[bytes] = []
     for line in block.split(b"\n"):

@@ -4,6 +4,10 @@ Keywords are hints for tools that are not strict, so every valid one stays; only
 refuse the whole request for is rewritten. The API refuses `oneOf`, `anyOf` and `allOf` at the top.
 """
 
+from functools import lru_cache
+
+from gateway import wire
+from gateway.errors import InvalidRequestError
 from gateway.protocols.shared.reading import wrong_type
 from gateway.protocols.shared.schema_keywords import cleaned
 from gateway.wire import JSON, JSONObject
@@ -13,18 +17,52 @@ _DEFINITIONS = ("$defs", "definitions")
 _MAX_HOPS = 16  # references at the top that lead to references; more is a circle
 _MAX_NODES = 256  # branches of branches looked at before a schema is wrapped instead
 _ANNOTATIONS = frozenset({*_DEFINITIONS, "description", "title", *_COMBINATIONS})
+_REMEMBERED = 512  # schemas, of some dozen clients; they come again with every request
+_REMEMBERED_BYTES = 4096
 
 
 def input_schema(parameters: JSON, param: str) -> tuple[JSONObject, bool]:
     """The `input_schema` for `parameters`, and whether it was wrapped.
 
     A wrapped schema is `{"value": <schema>}`: the tool takes something that is not an object.
+    The schema is shared by all requests that send the same one: nobody may change it.
     Raises InvalidRequestError when `parameters` is no schema at all.
     """
     if parameters is None or parameters == []:  # PHP writes an empty object as []
         return {"type": "object", "properties": {}}, False
     if not isinstance(parameters, dict):
         raise wrong_type(param, "an object", parameters)
+    try:
+        raw = wire.dumps(parameters)
+        if len(raw) <= _REMEMBERED_BYTES:
+            return _remembered(_Parameters(raw, parameters))
+    except InvalidRequestError:
+        pass  # told again, with its path
+    return _made(parameters, param)
+
+
+class _Parameters:
+    """A schema that is found again by its JSON."""
+
+    __slots__ = ("_raw", "value")
+
+    def __init__(self, raw: bytes, value: JSONObject) -> None:
+        self._raw = raw
+        self.value = value
+
+    def __hash__(self) -> int:
+        return hash(self._raw)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Parameters) and self._raw == other._raw
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _remembered(parameters: _Parameters) -> tuple[JSONObject, bool]:
+    return _made(parameters.value, "")
+
+
+def _made(parameters: JSONObject, param: str) -> tuple[JSONObject, bool]:
     schema = _dereferenced(cleaned(parameters, param))
     if schema.get("type") == "object" and not any(word in schema for word in _COMBINATIONS):
         return (schema if "properties" in schema else {**schema, "properties": {}}), False

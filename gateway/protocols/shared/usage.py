@@ -146,7 +146,7 @@ def openai_usage(meter: UsageMeter) -> JSONObject:
 
 
 def _count(value: JSON, otherwise: int) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+    if type(value) is int and value >= 0:  # bool is none
         return value
     return otherwise
 
