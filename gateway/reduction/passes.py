@@ -29,6 +29,11 @@ class Passes:
     context_tokens: int = 0
     append_log: bool = False
 
+    @property
+    def caps(self) -> tuple[int, int, int]:
+        """The caps of system text, texts of the user, tool results."""
+        return self.system_chars, self.user_chars, self.result_chars
+
     def as_json(self) -> JSONObject:
         """What is chosen, for the record; defaults are left out."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}

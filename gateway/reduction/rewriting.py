@@ -1,12 +1,16 @@
 """The content passes in their order, over one request."""
 
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from gateway.policies import TextPolicy
 from gateway.protocols.messages_form import text_block
-from gateway.protocols.shared.digests import BlockDigests, chained
+from gateway.protocols.shared.digests import BlockDigests, digest
+from gateway.reduction.boilerplate import Boilerplate
+from gateway.reduction.caps import cap_texts
+from gateway.reduction.diff_policy import DIFF_POLICY, wants_diff_policy
 from gateway.reduction.passes import Passes
 from gateway.reduction.references import (
     NOTATION,
@@ -16,6 +20,7 @@ from gateway.reduction.references import (
 )
 from gateway.reduction.report import ReductionReport, Technique
 from gateway.reduction.texts import Text, read_texts, write_texts
+from gateway.reduction.tool_kinds import ToolKinds
 from gateway.reduction.volatile import Settled, SystemLines, settle_system
 from gateway.wire import JSONObject
 
@@ -54,44 +59,59 @@ class Rewritten:
 class Rewriter:
     """Runs the content passes. One per process: it remembers what it has seen, for speed only."""
 
-    def __init__(self, references: ReferenceCache) -> None:
+    def __init__(
+        self, references: ReferenceCache, kinds: ToolKinds, boilerplate: Boilerplate
+    ) -> None:
         self._references = references
+        self._kinds = kinds
+        self._boilerplate = boilerplate
         self._settled: OrderedDict[tuple[bytes, tuple[int, ...]], Settled] = OrderedDict()
 
     def rewrite(self, request: Rewriting) -> Rewritten:
         """The request with its passes done, and reported."""
-        body = request.body
-        client_system = chained(*map(request.digests.of, body.get("system") or ()))
-        additions: list[str] = []
+        body, passes = request.body, request.passes
+        client_system = digest(b"".join(map(request.digests.of, body.get("system") or ())))
         lines, moved = SystemLines(), []
-        if request.passes.volatile_lines and body.get("system"):
+        if passes.volatile_lines and body.get("system"):
             settled = self._settle(body["system"], client_system, request.lines)
             lines, moved = settled.known, settled.moved
             if moved:
                 body = _with_system(body, settled.blocks)
         texts = read_texts(body, request.fixed)
-        request.report.plain_chars = sum(len(text.original) for text in texts)
-        wanted = request.passes.append_log or references_wanted(request.body, request.digests)
-        if request.passes.references != "off" and wanted:
-            additions.append(NOTATION)
-            self._refer(texts, request)
+        additions = self._shorten(texts, request)
         body = write_texts(body, texts, request.digests)
         if additions:
             block = text_block("\n\n".join(additions))
             body = _with_system(body, [*(body.get("system") or ()), block])
         return Rewritten(body, lines, client_system, moved)
 
-    def _refer(self, texts: list[Text], request: Rewriting) -> None:
-        before = [len(text.value) for text in texts]
-        encode_references(
-            texts, request.passes.references, self._references, request.report.conversation
-        )
-        _note(request, "references", texts, before, added=len(NOTATION))
+    def _shorten(self, texts: list[Text], request: Rewriting) -> list[str]:
+        """Run the passes over the texts; returns what they add to the system text."""
+        passes = request.passes
+        additions: list[str] = []
+        if passes.boilerplate:
+            with _noted(request, "boilerplate", texts):
+                self._boilerplate.strip(texts)
+        if passes.diff_first and wants_diff_policy(request.body, self._kinds):
+            with _noted(request, "diff_first", texts, added=len(DIFF_POLICY)):
+                additions.append(DIFF_POLICY)
+        if any(passes.caps):
+            with _noted(request, "caps", texts):
+                cap_texts(texts, passes.caps, self._kinds)
+        if passes.references != "off" and (
+            passes.append_log or references_wanted(request.body, request.digests)
+        ):
+            with _noted(request, "references", texts, added=len(NOTATION)):
+                additions.append(NOTATION)
+                encode_references(
+                    texts, passes.references, self._references, request.report.conversation
+                )
+        return additions
 
     def _settle(
-        self, blocks: list[JSONObject], digest: bytes, previous: SystemLines | None
+        self, blocks: list[JSONObject], system: bytes, previous: SystemLines | None
     ) -> Settled:
-        key = (digest, previous.moved if previous is not None else ())
+        key = (system, previous.moved if previous is not None else ())
         known = self._settled.get(key)
         if known is not None:
             self._settled.move_to_end(key)
@@ -102,10 +122,13 @@ class Rewriter:
         return settled
 
 
-def _note(
-    request: Rewriting, technique: Technique, texts: list[Text], before: list[int], added: int = 0
-) -> None:
-    """Report what a pass has done to the texts, whose lengths were `before`."""
+@contextmanager
+def _noted(
+    request: Rewriting, technique: Technique, texts: list[Text], added: int = 0
+) -> Iterator[None]:
+    """Report what happens to the texts inside; `added` characters went into the system text."""
+    before = [len(text.value) for text in texts]
+    yield
     removed = -added
     removed_new = 0 if request.old_messages else -added
     for text, chars in zip(texts, before, strict=True):

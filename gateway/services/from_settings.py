@@ -8,6 +8,8 @@ from pydantic import SecretStr
 from gateway.catalog.models import Catalog, load_catalog
 from gateway.config import Settings, SettingsError
 from gateway.durable import EngineAddress, engine_address
+from gateway.reduction.boilerplate import Boilerplate, load_boilerplate
+from gateway.reduction.tool_kinds import ToolKinds, load_tool_kinds
 from gateway.routing.names import ModelNames
 from gateway.security.sealing import Sealer, sealer_from
 
@@ -17,6 +19,7 @@ _log = logging.getLogger("gateway.services")
 def check_settings(settings: Settings) -> None:
     """Raises SettingsError, one line, when the services could not be built from `settings`."""
     names_of(settings, catalog_of(settings))
+    reduction_tables(settings)
     required("DATABASE_URL", secret(settings.database_url))
     required("REDIS_URL", secret(settings.redis_url))
     upstream_key(settings)
@@ -52,6 +55,18 @@ def names_of(settings: Settings, catalog: Catalog) -> ModelNames:
         raise SettingsError("SMALL_MODEL: no model of that name is in the table")
     reject = settings.unknown_model == "reject"
     return ModelNames(catalog, default, settings.model_prefix, reject_unknown=reject, small=small)
+
+
+def reduction_tables(settings: Settings) -> tuple[ToolKinds, Boilerplate]:
+    """What tools do, and which blocks IDEs repeat. Raises SettingsError."""
+    try:
+        kinds = load_tool_kinds(settings.tool_kinds_file)
+    except ValueError as error:
+        raise SettingsError(f"TOOL_KINDS_FILE: {error}") from error
+    try:
+        return kinds, load_boilerplate(settings.boilerplate_file)
+    except ValueError as error:
+        raise SettingsError(f"BOILERPLATE_FILE: {error}") from error
 
 
 def source_of(settings: Settings) -> str:

@@ -22,7 +22,7 @@ from gateway.reliability.circuit_breaker import CircuitBreaker, CircuitState
 from gateway.reliability.retry import RetryPolicy
 from gateway.routing.names import ModelNames
 from gateway.security.sealing import Sealer
-from gateway.services.from_settings import secret, upstream_key
+from gateway.services.from_settings import reduction_tables, secret, upstream_key
 from gateway.storage.valkey import Valkey
 from gateway.turns.conversation import Turns
 from gateway.upstream.embeddings import EmbeddingTransport
@@ -94,7 +94,7 @@ def conversations_of(settings: Settings, valkey: Valkey, sealer: Sealer) -> Conv
         valkey,
         StateStore(valkey, ttl_seconds=max(seconds, _STATE_SECONDS)),
         LogStore(valkey, sealer, ttl_seconds=seconds),
-        Rewriter(ReferenceCache(seconds)),
+        Rewriter(ReferenceCache(seconds), *reduction_tables(settings)),
         bench_clock=settings.bench_clock,
     )
 

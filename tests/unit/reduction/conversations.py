@@ -6,6 +6,7 @@ from typing import Any
 from gateway.catalog.models import Model, load_catalog
 from gateway.policies import ReductionPolicy
 from gateway.protocols.shared.digests import BlockDigests
+from gateway.reduction.boilerplate import load_boilerplate
 from gateway.reduction.reduce import Known, Reduction
 from gateway.reduction.references import ReferenceCache
 from gateway.reduction.rewriting import Rewriter
@@ -18,6 +19,7 @@ from gateway.reduction.state import (
     lookup_keys,
     storage_keys,
 )
+from gateway.reduction.tool_kinds import load_tool_kinds
 
 Body = dict[str, Any]
 
@@ -57,13 +59,17 @@ def long(seed: str, chars: int = 4_000) -> str:
     return "\n".join(f"{line}{number}" for number in range(chars // (len(line) + 3)))
 
 
+def rewriter() -> Rewriter:
+    return Rewriter(ReferenceCache(3600), load_tool_kinds(), load_boilerplate())
+
+
 @dataclass
 class Client:
     """Sends requests of one project in order; `sent` are the upstream bodies."""
 
     policy: ReductionPolicy = field(default_factory=ReductionPolicy)
     model: Model = SONNET
-    rewriter: Rewriter = field(default_factory=lambda: Rewriter(ReferenceCache(3600)))
+    rewriter: Rewriter = field(default_factory=rewriter)
     states: dict[str, bytes] = field(default_factory=dict)
     sent: list[Body] = field(default_factory=list)
     last: ConversationState | None = None

@@ -1,0 +1,104 @@
+"""Instruction blocks that IDEs repeat turn after turn: the repetitions are left out.
+
+Only a block that is the same to the letter as one that stands earlier in the same request goes, and
+a line says so; what the model is told stays the same.
+"""
+
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from gateway.reduction.texts import Text
+
+
+@dataclass(frozen=True, slots=True)
+class KnownBlock:
+    """A block: it begins with a line that starts with `start` and reaches to the end of `end`;
+    without `end` to the next blank line.
+    """
+
+    name: str
+    start: str
+    end: str | None
+
+    def find(self, text: str, begin: int) -> tuple[int, int] | None:
+        """Where the next block from `begin` on stands, None when there is none."""
+        place = text.find(self.start, begin)
+        while place > 0 and text[place - 1] != "\n":
+            place = text.find(self.start, place + 1)
+        if place < 0:
+            return None
+        after = place + len(self.start)
+        if self.end is None:
+            close = text.find("\n\n", after)
+            return place, close if close >= 0 else len(text)
+        close = text.find(self.end, after)
+        return (place, close + len(self.end)) if close >= 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Boilerplate:
+    """The known blocks."""
+
+    blocks: tuple[KnownBlock, ...]
+
+    def strip(self, texts: list[Text]) -> None:
+        """Leave repeated blocks out of the texts of users; the system text counts as the first."""
+        seen: set[str] = set()
+        for text in texts:
+            if text.kind == "tool_result":
+                continue  # what tools return may quote anything
+            for block in self.blocks:
+                if block.start in text.value:
+                    _strip(text, block, seen)
+
+
+def _strip(text: Text, block: KnownBlock, seen: set[str]) -> None:
+    value, pieces, done, begin = text.value, [], 0, 0
+    while (found := block.find(value, begin)) is not None:
+        first, begin = found
+        passage = value[first:begin]
+        mark = f"[{block.name}: repeated word for word, removed by the gateway]"
+        if passage not in seen:
+            seen.add(passage)
+        elif text.message >= 0 and len(mark) < len(passage):
+            pieces += [value[done:first], mark]
+            done = begin
+    if done:
+        text.value = "".join(pieces) + value[done:]
+
+
+def load_boilerplate(overrides: Path | None = None) -> Boilerplate:
+    """The packaged blocks with those of `overrides` laid over them, by name.
+
+    Raises ValueError with the file and the entry that is wrong.
+    """
+    packaged = resources.files("gateway.reduction").joinpath("boilerplate.toml").read_text("utf-8")
+    entries = {entry["name"]: entry for entry in tomllib.loads(packaged)["block"]}
+    if overrides is not None:
+        entries |= {entry["name"]: entry for entry in _read(overrides)}
+    return Boilerplate(
+        tuple(
+            KnownBlock(entry["name"], entry["start"], entry.get("end"))
+            for entry in entries.values()
+            if not entry.get("off")
+        )
+    )
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    try:
+        blocks = tomllib.loads(path.read_text("utf-8")).get("block", [])
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"cannot read {path.name}: {error}") from error
+    for number, block in enumerate(blocks, 1):
+        wanted = ("name",) if block.get("off") else ("name", "start")
+        for field in wanted:
+            if not isinstance(block.get(field), str) or not block[field]:
+                raise ValueError(f"{path.name}: block {number} needs a {field}")
+        if not isinstance(block.get("end", ""), str):
+            raise ValueError(f"{path.name}: the end of block {number} must be a text")
+    found: list[dict[str, Any]] = blocks
+    return found

@@ -1,0 +1,57 @@
+"""Changes as diffs: asks for them where a client has no tools that edit files.
+
+Output is what costs most; a whole file for a changed line costs the whole file. The policy stands
+once, in the constant part of the system text.
+"""
+
+import re
+
+from gateway.reduction.tool_kinds import ToolKinds
+from gateway.wire import JSONObject
+
+DIFF_POLICY = (
+    "When you change code that is already in this conversation, show only the changed parts: a "
+    "unified diff, or the changed function or class with its file path and enough context to place "
+    "it, and nothing that stays as it is. Give a whole file only if it is new, short, or asked for."
+)
+"""What the model is told."""
+
+_MOST_CHARS = 60_000  # of each text are looked at: whether it prescribes a format shows early
+
+_CODE = re.compile(
+    r"^```[\w+./ -]*$|^diff --git |^@@ -\d|^(?:def|class|func|fn|import|#include|package) \w", re.M
+)
+# Wishes for a form of the answer that a policy of ours would get in the way of.
+_OWN_FORMAT = re.compile(
+    r"SEARCH/REPLACE|<<<<<<< SEARCH|search and replace block|unified diff|\bdiff format\b"
+    r"|whole file|entire file|full (?:file|content)|complete file|file listing"
+    r"|existing code \.\.\.|only (?:with|output|return|reply)|respond (?:only|with only)"
+    r"|(?:valid|as) JSON|commit message|\btitle\b|<fim_|fill[- ]in[- ]the[- ]middle|apply_patch",
+    re.IGNORECASE,
+)
+
+
+def wants_diff_policy(body: JSONObject, kinds: ToolKinds) -> bool:
+    """True for a conversation about code whose client neither edits files itself nor asks for a
+    form of its own. Looks at what stands before the first answer, which never changes.
+    """
+    if kinds.has_edit_tool(body.get("tools") or []):
+        return False
+    texts = [block["text"][:_MOST_CHARS] for block in body.get("system") or ()]
+    questions: list[str] = []
+    for message in body["messages"]:
+        if message["role"] == "assistant":
+            break
+        questions += [
+            block["text"][:_MOST_CHARS] for block in message["content"] if block["type"] == "text"
+        ]
+    if any(_OWN_FORMAT.search(text) for text in texts):
+        return False
+    if any(_OWN_FORMAT.search(_without_code(text)) for text in questions):
+        return False
+    return any(_CODE.search(text) for text in questions)
+
+
+def _without_code(text: str) -> str:
+    """What a person says around the code; words inside it wish for nothing."""
+    return "".join(text.split("```")[::2])

@@ -1,0 +1,137 @@
+"""All passes together: each request begins with the bytes of the one before it."""
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.config import Settings
+from gateway.policies import ReductionPolicy
+from gateway.projects import reduction_policy
+from gateway.reduction.passes import Passes, chosen_passes, recorded_passes
+from gateway.reduction.references import decode_references
+from gateway.reduction.report import Effect
+from tests.unit.reduction.conversations import (
+    Body,
+    Client,
+    calls,
+    long,
+    marks,
+    result,
+    said,
+    text,
+    tool,
+    user,
+)
+
+DEFAULTS = reduction_policy(Settings(_env_file=None))
+TIGHT = reduction_policy(
+    Settings(
+        _env_file=None, system_max_chars=900, user_msg_max_chars=900, tool_result_max_chars=900
+    )
+)
+
+_WORDS = st.sampled_from(
+    [
+        "fix it",
+        "# Current Mode\nPLAN MODE\nMake a plan first and talk about it before you change it.\n\nx",
+        *(long(seed, size) for seed in ("a", "b") for size in (400, 3_000)),
+        "[ctx 1]\nlabel",
+        "«lines 1-4 = lines 1-4 of [ctx 1]»",
+        "\ud83d lone\r\nend\r",
+    ]
+)
+_TURN = st.tuples(st.sampled_from(["read_file", "bash", "text"]), _WORDS)
+
+
+def history(turns: list[tuple[str, str]]) -> list[Body]:
+    messages = [user("Begin.\n" + long("task", 3_200))]
+    for number, (kind, words) in enumerate(turns):
+        if kind == "text":
+            messages += [said(f"answer {number}"), user(words)]
+        else:
+            messages += [calls(f"c{number}", kind, path="a.py"), result(f"c{number}", words)]
+    return messages
+
+
+def bare(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: bare(item) for key, item in value.items() if key != "cache_control"}
+    return [bare(item) for item in value] if isinstance(value, list) else value
+
+
+@settings(max_examples=60)
+@given(st.lists(_TURN, max_size=7), st.sampled_from([DEFAULTS, TIGHT]), st.booleans())
+def test_p37_each_request_begins_with_the_one_before(
+    turns: list[tuple[str, str]], policy: ReductionPolicy, with_tools: bool
+) -> None:
+    client, stateless = Client(policy), Client(policy)
+    system = [text(long("rules", 2_000))]
+    messages = history(turns)
+    for end in range(1, len(messages) + 1, 2):
+        body: Body = {"system": system, "messages": messages[:end]}
+        if with_tools:
+            body["tools"] = [tool()]
+        sent = client.send(body, end * 60.0)
+        stateless.states.clear()
+        assert bare(stateless.send(body, end * 60.0)) == bare(sent)
+        assert len(marks(sent)) <= 4
+    for before, after in zip(client.sent, client.sent[1:], strict=False):
+        assert bare(after)["messages"][: len(before["messages"])] == bare(before)["messages"]
+        assert bare(after)["system"] == bare(before)["system"]
+
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(st.just("read_file"), _WORDS), max_size=7))
+def test_without_caps_the_original_can_be_rebuilt(turns: list[tuple[str, str]]) -> None:
+    turns = [(kind, words) for kind, words in turns if "«" not in words and "PLAN" not in words]
+    body: Body = {"tools": [tool()], "messages": history(turns)}
+    sent = bare(Client(DEFAULTS).send(body))
+    sent.pop("system")
+    assert decode_references(sent) == body
+
+
+def test_held_out_conversations_are_the_plain_translation() -> None:
+    body: Body = {"tools": [tool()], "system": [text(long("s"))], "messages": history([])}
+    client = Client(DEFAULTS)
+    assert client.send(body, held_out=True) is body
+    assert client.reduction is not None
+    assert client.reduction.report.held_out
+    assert client.reduction.report.effects == []
+
+
+def test_a_conversation_keeps_the_passes_it_began_with() -> None:
+    client = Client(DEFAULTS)
+    turns = [("read_file", long("a", 3_000)), ("read_file", long("a", 3_000))]
+    body: Body = {"tools": [tool()], "messages": history(turns[:1])}
+    client.send(body)
+    client.policy = ReductionPolicy()
+    client.policy = reduction_policy(Settings(_env_file=None, enable_file_hash_cache=False))
+    sent = client.send({**body, "messages": history(turns)})
+    assert "«identical to" in str(sent)
+
+
+def test_the_report_tells_old_from_new() -> None:
+    client = Client(DEFAULTS)
+    turns = [("read_file", long("a", 3_000)), ("read_file", long("a", 3_000))]
+    client.send({"tools": [tool()], "messages": history(turns)})
+    client.send({"tools": [tool()], "messages": history([*turns, ("read_file", long("a", 3_000))])})
+    assert client.reduction is not None
+    (effect,) = client.reduction.report.effects
+    assert isinstance(effect, Effect)
+    assert effect.technique == "references"
+    assert effect.removed_chars > effect.removed_new_chars > 2_900
+    assert client.reduction.report.appends
+
+
+def test_recorded_passes_come_back_and_unknown_ones_are_left_alone() -> None:
+    passes = chosen_passes(DEFAULTS, has_tools=True, allowed=lambda technique: True)
+    assert passes.references == "whole"
+    assert recorded_passes({**passes.as_json(), "newer": 1}) == passes
+    assert recorded_passes({}) == Passes()
+
+
+def test_a_pass_that_loses_money_is_not_begun_with() -> None:
+    passes = chosen_passes(DEFAULTS, has_tools=False, allowed=lambda name: name != "references")
+    assert passes.references == "off"
+    assert passes.caps == (40_000, 120_000, 20_000)
