@@ -33,15 +33,27 @@ def delegated(
 ) -> tuple[JSONObject, str | None]:
     """The body that asks the API to shorten, and the value for `anthropic-beta` it needs.
 
-    Without a value the body is as it was: nothing is delegated, or the client does so itself.
+    Without a value the body is as it was: nothing is delegated, or the client does so itself. A
+    summary of the API's own in the messages needs the value even when nothing is delegated now.
     """
-    if not is_delegated(policy, model) or body.get("context_management") is not None:
+    if body.get("context_management") is not None:
         return body, None
+    if not is_delegated(policy, model):
+        return body, COMPACTION_BETA if model.compaction and _is_compacted(body) else None
     if policy.strategy == "anthropic_clear":
         edit, beta = _clearing(policy.max_tokens), CLEARING_BETA
     else:
         edit, beta = _compaction(policy.max_tokens), COMPACTION_BETA
     return {**body, "context_management": {"edits": [edit]}}, beta
+
+
+def _is_compacted(body: JSONObject) -> bool:
+    return any(
+        block["type"] == "compaction"
+        for message in body["messages"]
+        if message["role"] == "assistant"
+        for block in message["content"][:1]  # the API puts it first
+    )
 
 
 def _clearing(max_tokens: int) -> JSONObject:

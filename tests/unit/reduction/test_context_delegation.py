@@ -57,6 +57,15 @@ def test_a_client_that_edits_by_itself_is_left_alone() -> None:
     assert delegated(body, CLEAR, MODELS["claude-sonnet-5-5"]) == (body, None)
 
 
+def test_a_summary_in_the_messages_keeps_its_header_when_the_policy_has_changed() -> None:
+    summary = {"type": "compaction", "content": "so far", "encrypted_content": "x"}
+    said = {"role": "assistant", "content": [summary, {"type": "text", "text": "b"}]}
+    body = {**BODY, "messages": [user("a"), said, user("c")]}
+    off = ContextPolicy()
+    assert delegated(body, off, MODELS["claude-sonnet-5-5"]) == (body, COMPACTION_BETA)
+    assert delegated(body, off, MODELS["claude-haiku-4-5"]) == (body, None)
+
+
 @pytest.mark.parametrize("policy", [CLEAR, COMPACT])
 def test_the_upstream_takes_it_on_every_model_that_is_said_to_have_it(
     policy: ContextPolicy,
