@@ -21,7 +21,8 @@ class Answer:
     """A complete answer.
 
     `blocks` hold what is shown; `output_tokens` includes `thinking_tokens`. `extra` are further
-    fields of the message, such as `input_transformations`.
+    fields of the message, such as `input_transformations`. `edits` are what the request's context
+    edits did, None when it asked for none; `compaction_usage` is the iteration of a compaction.
     """
 
     model: str
@@ -34,23 +35,37 @@ class Answer:
     thinking_tokens: int
     usage_override: Json = field(default_factory=dict)
     extra: Json = field(default_factory=dict)
+    edits: list[Json] | None = None
+    compaction_usage: Json | None = None
     id: str = field(default_factory=lambda: new_id("msg_"))
 
     def usage(self) -> Json:
-        """The final `usage` object."""
+        """The final `usage` object; what a compaction used is only in its iterations."""
+        iterations: Json = {}
+        if self.compaction_usage is not None:
+            own = {"type": "message", **self.use.usage(), "output_tokens": self.output_tokens}
+            iterations = {"iterations": [self.compaction_usage, own]}
         return {
             **self.use.usage(),
             "output_tokens": self.output_tokens,
             "output_tokens_details": {"thinking_tokens": self.thinking_tokens},
             "service_tier": "standard",
             "inference_geo": "global",
+            **iterations,
             **self.usage_override,
         }
+
+    def edited(self) -> Json:
+        """The `context_management` field of an answer that has one."""
+        if self.edits is None:
+            return {}
+        return {"context_management": {"applied_edits": self.edits}}
 
     def head(self) -> Json:
         """The message as `message_start` carries it: no content, output barely begun."""
         usage = {**self.usage(), "output_tokens": min(self.output_tokens, 1)}
         usage.pop("output_tokens_details", None)
+        usage.pop("iterations", None)
         return {
             **self._frame(),
             "content": [],
@@ -70,6 +85,7 @@ class Answer:
             "stop_sequence": self.stop_sequence,
             "stop_details": self.stop_details,
             "usage": self.usage(),
+            **self.edited(),
             **self.extra,
         }
 

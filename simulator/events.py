@@ -45,6 +45,7 @@ def answer_frames(answer: Answer) -> Iterator[bytes]:
                 "stop_details": answer.stop_details,
             },
             "usage": _delta_usage(answer),
+            **answer.edited(),
         }
     )
     yield frame({"type": "message_stop"})
@@ -58,6 +59,7 @@ def _delta_usage(answer: Answer) -> Json:
         "cache_read_input_tokens",
         "output_tokens",
         "output_tokens_details",
+        "iterations",
     )
     return {name: usage[name] for name in names if name in usage}
 
@@ -69,7 +71,13 @@ def _skeleton(block: Block) -> Json:
         return {"type": "thinking", "thinking": "", "signature": ""}
     if block.kind == "tool_use":
         return {"type": "tool_use", "id": block.id, "name": block.name, "input": {}}
+    if _is_compaction(block):
+        return {"type": "compaction", "content": None}
     return content_of(block)
+
+
+def _is_compaction(block: Block) -> bool:
+    return block.kind == "raw" and (block.raw or {}).get("type") == "compaction"
 
 
 def _deltas(block: Block) -> Iterator[Json]:
@@ -84,3 +92,5 @@ def _deltas(block: Block) -> Iterator[Json]:
         yield {"type": "input_json_delta", "partial_json": ""}
         for text in deltas_of(block):
             yield {"type": "input_json_delta", "partial_json": text}
+    elif _is_compaction(block):
+        yield {**content_of(block), "type": "compaction_delta"}

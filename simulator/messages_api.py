@@ -3,16 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from simulator import agent
+from simulator import agent, context_edits
 from simulator.answer import Answer, Composer, Limits
+from simulator.context_edits import Edited
 from simulator.delivery import StreamDelivery, rate_limit_headers
 from simulator.diagnostics import fingerprint
 from simulator.errors import ApiError
 from simulator.events import answer_frames
 from simulator.exchange import Exchange
 from simulator.markers import script_from_text
-from simulator.plan import Plan, plan_from
-from simulator.prompt import Prompt, lay_out
+from simulator.plan import Block, Plan, plan_from
+from simulator.prompt import Prompt, canonical
 from simulator.prompt_cache import CacheUse
 from simulator.state import State
 from simulator.thinking_blocks import Review, review, track_to_end
@@ -23,13 +24,24 @@ from simulator.wire import Json, JsonError, JsonValue, loads
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A checked request with what its answer needs."""
+    """A checked request with what its answer needs.
+
+    `edited` is the request as the model reads it. With a compaction, `summary` is its block,
+    `summary_use` what reading the whole context for it takes, and `use` what the answer takes.
+    """
 
     request: CheckedRequest
     reviewed: Review
-    prompt: Prompt
+    edited: Edited
     use: CacheUse
     account: str
+    summary: Json | None = None
+    summary_use: CacheUse | None = None
+
+    @property
+    def prompt(self) -> Prompt:
+        """The prompt that is answered."""
+        return self.edited.prompt
 
 
 def parse(body: bytes) -> JsonValue:
@@ -47,8 +59,11 @@ async def count_tokens(state: State, exchange: Exchange, account: str) -> None:
     reviewed = review(
         request, state.signer, organization(state, account), state.settings.prefix_binding
     )
-    prompt = lay_out(request, state.counter, reviewed.dropped)
-    await exchange.answer_json(200, {"input_tokens": prompt.tokens})
+    edited = context_edits.edit(request, state.counter, reviewed.dropped)
+    counted: Json = {"input_tokens": edited.prompt.tokens}
+    if edited.applied is not None:
+        counted["context_management"] = {"original_input_tokens": edited.original_tokens}
+    await exchange.answer_json(200, counted)
 
 
 async def create_message(state: State, exchange: Exchange, account: str) -> None:
@@ -65,6 +80,8 @@ async def create_message(state: State, exchange: Exchange, account: str) -> None
             raise plan.error
         answer = compose(state, prepared, plan)
         exchange.record.usage = answer.usage()
+        if prepared.summary_use is not None:
+            state.cache.commit(prepared.summary_use)
         state.cache.commit(prepared.use)
         if streaming:
             await _stream(state, delivery, answer, plan)
@@ -106,8 +123,9 @@ def prepare(state: State, headers: Mapping[str, str], body: JsonValue, account: 
     reviewed = review(
         request, state.signer, organization(state, account), state.settings.prefix_binding
     )
-    prompt = lay_out(request, state.counter, reviewed.dropped)
-    tokens, window = prompt.tokens, request.model.context
+    context_edits.check_summaries(request, state.signer)
+    edited = context_edits.edit(request, state.counter, reviewed.dropped)
+    tokens, window = edited.prompt.tokens, request.model.context
     if tokens > window:
         raise ApiError(400, f"prompt is too long: {tokens} tokens > {window} maximum")
     if state.settings.strict_window and tokens + request.max_tokens > window:
@@ -116,8 +134,13 @@ def prepare(state: State, headers: Mapping[str, str], body: JsonValue, account: 
             f"input length and `max_tokens` exceed context limit: {tokens} + "
             f"{request.max_tokens} > {window}, decrease input length or `max_tokens` and try again",
         )
-    use = state.cache.plan(request, prompt, account)
-    return Prepared(request, reviewed, prompt, use, account)
+    use = state.cache.plan(request, edited.prompt, account)
+    if edited.compact is None:
+        return Prepared(request, reviewed, edited, use, account)
+    summary = context_edits.summary_block(edited.request, state.signer)
+    after = context_edits.compacted(edited, summary, state.counter)
+    use_after = state.cache.plan(request, after.prompt, account)
+    return Prepared(request, reviewed, after, use_after, account, summary, use)
 
 
 def choose_plan(
@@ -148,11 +171,33 @@ def compose(state: State, prepared: Prepared, plan: Plan) -> Answer:
         signer=state.signer,
         tracker=track_to_end(request, organization(state, prepared.account)),
     )
+    if prepared.summary is not None:
+        composer.tracker.add("assistant", canonical(prepared.summary))
     answer = composer.compose(plan, request.model.id, prepared.use, _extra(state, prepared))
+    answer.edits = prepared.edited.applied
+    _add_summary(state, prepared, answer)
     if request.body.get("diagnostics") is not None:
         made_from = fingerprint(request, prepared.prompt, prepared.account)
         state.diagnoses.remember(answer.id, made_from)
     return answer
+
+
+def _add_summary(state: State, prepared: Prepared, answer: Answer) -> None:
+    """Put the compaction first in the answer; with a pause it is all there is."""
+    block, use = prepared.summary, prepared.summary_use
+    if block is None or use is None:
+        return
+    answer.compaction_usage = {
+        "type": "compaction",
+        **use.usage(),
+        "output_tokens": context_edits.summary_tokens(block, state.counter),
+    }
+    shown = Block("raw", raw=block)
+    if context_edits.wants_pause(prepared.edited.compact or {}):
+        answer.blocks, answer.stop_reason = [shown], "compaction"
+        answer.output_tokens = answer.thinking_tokens = 0
+    else:
+        answer.blocks = [shown, *answer.blocks]
 
 
 def _extra(state: State, prepared: Prepared) -> Json:

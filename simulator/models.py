@@ -44,6 +44,7 @@ class Model:
     notes_in_thinking: bool
     structured_outputs: bool
     fast_mode: bool
+    compaction: bool
     lifecycle: str
     off_efforts: tuple[str, ...] | None = None
     deprecated: str | None = None
@@ -68,7 +69,6 @@ class Model:
     def capabilities(self) -> Json:
         """The `ModelCapabilities` object."""
         yes: Json = {"supported": True}
-        recent = "adaptive" in self.thinking
         return {
             "batch": yes,
             "citations": yes,
@@ -77,7 +77,7 @@ class Model:
                 "supported": True,
                 "clear_thinking_20251015": yes,
                 "clear_tool_uses_20250919": yes,
-                "compact_20260112": {"supported": recent},
+                "compact_20260112": {"supported": self.compaction},
             },
             "effort": {"supported": bool(self.efforts), **_supported(EFFORTS, self.efforts)},
             "image_input": yes,

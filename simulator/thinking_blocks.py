@@ -132,6 +132,10 @@ class Signer:
         ]
         return Binding(*parts[:5]), parts[5]
 
+    def seal(self, text: str) -> str:
+        """What proves that this server wrote the summary `text`."""
+        return base64.b64encode(self._mac(b"summary" + text.encode("utf-8", "replace"))).decode()
+
     def _mac(self, body: bytes) -> bytes:
         return hmac.new(self.secret, body, sha256).digest()
 

@@ -30,6 +30,7 @@ class Model:
     field is left out; thinking `disabled` or `between_tools` goes with efforts up to `high` only.
     `preserved_thinking`: thinking is bound to the conversation it was made in and is refused in any
     other; assumed of a model nobody has told about, because that is always safe.
+    `context_editing`: the API can clear old tool results itself; `compaction`: it can summarise.
     `created` is the Unix time of release, 0 when not published. `price` is None when nobody has
     told what the model costs.
     """
@@ -48,6 +49,8 @@ class Model:
     system_messages: bool = False
     structured_output: bool = True
     fast_mode: bool = False
+    context_editing: bool = False
+    compaction: bool = False
     cache_minimum_tokens: int = 1024
     price: Price | None = None
     long_prompt_price: Price | None = None

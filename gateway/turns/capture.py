@@ -124,6 +124,9 @@ class _Growing:
         elif delta["type"] == "citations_delta":
             known = self.content.get("citations") or []
             self.content["citations"] = [*known, delta["citation"]]
+        elif delta["type"] == "compaction_delta":
+            given = {name: value for name, value in delta.items() if name != "type"}
+            self.content.update((name, value) for name, value in given.items() if value is not None)
 
     def sent(self) -> JSONObject:
         """The block as it goes back upstream, arguments byte for byte."""

@@ -110,6 +110,9 @@ class _Known:
             self.lost_to = self.lost_to or "changed"
         elif not turn.content:
             self.plain.add(ordinal)
+        elif _summarises(turn) and turn.client != self.history.places[ordinal].client:
+            # The API reads nothing before its own summary: not even what the client has changed.
+            self.lost_to = self.lost_to or "changed"
         elif turn.model != model.id:
             self.lost_to = self.lost_to or "other_model"
         else:
@@ -126,6 +129,11 @@ class _Known:
             mark = self.history.blocks.of_message(message)
             prefix = self.history.carried_prefix(message["content"])
             self.usable[ordinal] = PutBack(ordinal, message, bare, mark, prefix, None)
+
+
+def _summarises(turn: Turn) -> bool:
+    """True for a turn in which the API has summarised the conversation before it."""
+    return any(block["type"] == "compaction" for block in turn.content)
 
 
 def _rebuilt(known: _Known) -> list[int]:

@@ -135,7 +135,14 @@ _BLOCKS: dict[str, Check] = {
     "tool_use": _tool_use,
     **dict.fromkeys(SERVER_RESULTS, _server_result),
     "container_upload": _block({"file_id": string(1)}, {}),
-    "compaction": _block({"content": nullable(string())}, {"signature": nullable(string())}),
+    "compaction": _block(
+        {"content": nullable(string(1))},
+        {
+            "encrypted_content": nullable(string()),
+            "signature": nullable(string()),
+            "tool_changes": nullable(array(mapping)),
+        },
+    ),
 }
 _block_check = Tagged(_BLOCKS)
 _system_block_check = Tagged({"text": _text})

@@ -22,6 +22,7 @@ from simulator.shape import (
 from simulator.validation import (
     cache_markers,
     content,
+    context_edits,
     conversation,
     media,
     output,
@@ -40,7 +41,6 @@ _STOP_SEQUENCES = 8191
 
 # Fields that exist only with a beta header whose name begins so.
 _BETA_FIELDS: dict[str, str] = {
-    "context_management": "context-management-",
     "compaction": "compact-",
     "mcp_servers": "mcp-client-",
     "thread": "message-threads-",
@@ -197,6 +197,9 @@ class RequestChecks:
             tools.check_choice(choice, request.tools, model, request.thinking_type)
         if request.output_config:
             output.check_output(request.output_config, model, request.thinking_type, self._schemas)
+        if body.get("context_management"):
+            edits = body["context_management"]
+            context_edits.check_edits(edits, model, request.thinking_type)
         cache_markers.check_markers(
             request.tools, request.system, request.messages, body.get("cache_control")
         )
@@ -219,6 +222,8 @@ def _check_shape(body: Json, version: str, betas: Sequence[str], counting: bool)
     for name, prefix in _BETA_FIELDS.items():
         if any(beta.startswith(prefix) for beta in betas):
             optional[name] = anything
+    if context_edits.EDITING_BETA in betas or context_edits.COMPACTION_BETA in betas:
+        optional["context_management"] = context_edits.check_shape(betas)
     if "output_config" in body and isinstance(body["output_config"], dict):
         _check_task_budget(body["output_config"], betas)
     mapping(body, "")

@@ -79,7 +79,8 @@ def check_history(messages: Sequence[Json], thinking: Json | None) -> None:
         return
     for index in range(len(messages) - 1, -1, -1):
         if messages[index]["role"] == "assistant":
-            first = blocks_of(messages[index])[0]["type"]
+            kinds = [block["type"] for block in blocks_of(messages[index])]
+            first = next((kind for kind in kinds if kind != "compaction"), "compaction")
             if first not in ("thinking", "redacted_thinking"):
                 raise invalid(
                     f"messages.{index}.content.0.type",
