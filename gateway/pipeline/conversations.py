@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gateway.catalog.models import Model
 from gateway.context import Project, RequestContext
 from gateway.protocols.shared.digests import BlockDigests
 from gateway.protocols.shared.draft import Draft
@@ -123,7 +124,7 @@ class Conversation:
         """True when the messages sent are those of the append log, not the client's own."""
         return self._log is not None
 
-    async def begin(self, draft: Draft) -> Reduction:
+    async def begin(self, draft: Draft, model: Model) -> Reduction:
         """The passes of this request. A project that keeps append logs may have the messages of
         `draft` replaced by those of the log.
         """
@@ -139,6 +140,7 @@ class Conversation:
             self._conversations.rewriter,
             self._project.reduction,
             known,
+            model,
             has_tools=bool(draft.body.get("tools")),
         )
         if self.reduction.passes.append_log:

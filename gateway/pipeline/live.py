@@ -124,7 +124,7 @@ class LivePipeline:
         apply_variant(draft, route.variant)
         await conversation.load()
         await turns.load()
-        reduction = await conversation.begin(draft)
+        reduction = await conversation.begin(draft, route.model)
         if not conversation.is_logged:
             draft.body["messages"] = turns.restore(route.model)
         draft.body = reduction.rewrite(draft.body, digests, turns.fixed)
@@ -136,14 +136,16 @@ class LivePipeline:
             fitted = replace(fitted, body=body)
         turns.expect(fitted.reply)
         self.announce(context, route, fitted)
+        delegated, beta = reduction.delegate(fitted.body)
+        fitted = replace(fitted, body=delegated)
 
         def finished(body: JSONObject) -> bytes:
-            return wire.dumps(reduction.mark(body, route.model, digests))
+            return wire.dumps(reduction.mark(body, digests))
 
         call = UpstreamCall(
             "/v1/messages",
             finished(fitted.body),
-            _HEADERS,
+            _HEADERS if beta is None else {**_HEADERS, "anthropic-beta": beta},
             route.model.id,
             client_retries=client_retry_count(context.headers),
             repair=repairs_of(

@@ -17,7 +17,15 @@ from gateway.reduction.cache_plan import (
     without_marks,
 )
 from gateway.reduction.canonical import with_ordinal_ids
-from gateway.reduction.lifetime import Lifetime, Pauses, choose_lifetime
+from gateway.reduction.compaction import next_watermark
+from gateway.reduction.context_delegation import delegated, is_delegated
+from gateway.reduction.lifetime import (
+    LONG_SECONDS,
+    SHORT_SECONDS,
+    Lifetime,
+    Pauses,
+    choose_lifetime,
+)
 from gateway.reduction.passes import UNTOUCHED, Passes, chosen_passes, recorded_passes
 from gateway.reduction.report import ReductionReport, Technique
 from gateway.reduction.rewriting import Rewriter, Rewriting
@@ -70,6 +78,7 @@ class Reduction:
         rewriter: Rewriter,
         policy: ReductionPolicy,
         known: Known,
+        model: Model,
         *,
         has_tools: bool,
         allowed: Callable[[Technique], bool] = everything_allowed,
@@ -77,6 +86,7 @@ class Reduction:
         self._rewriter = rewriter
         self._policy = policy
         self._known = known
+        self._model = model
         self._previous = known.found.state
         self.has_tools = has_tools
         self.passes = self._chosen(allowed)
@@ -84,6 +94,7 @@ class Reduction:
         self._lines = SystemLines()
         self._client_system = b""
         self._call = (b"", b"")
+        self._compacted = self._previous.compacted if self._previous is not None else 0
         self._layout: Layout | None = None
         self._ordinal_ids = self._previous is not None and self._previous.ordinal_ids
         self.instructions: list[str] = []
@@ -94,7 +105,10 @@ class Reduction:
             return UNTOUCHED
         if self._previous is not None and self._previous.passes:
             return recorded_passes(self._previous.passes)
-        return chosen_passes(self._policy, has_tools=self.has_tools, allowed=allowed)
+        chosen = chosen_passes(self._policy, has_tools=self.has_tools, allowed=allowed)
+        if is_delegated(self._policy.texts.context, self._model):
+            return replace(chosen, context_tokens=0)
+        return chosen
 
     def rewrite(
         self, body: JSONObject, digests: BlockDigests, fixed: Collection[int] = ()
@@ -107,6 +121,7 @@ class Reduction:
             if self._policy.cache.client_marks == "replace" and count_marks(body):
                 body = without_marks(body)
             self._find_call(body["messages"])
+            self._move_watermark(body["messages"])
             if self._ordinal_ids:
                 body = {**body, "messages": with_ordinal_ids(body["messages"])}
             done = self._rewriter.rewrite(self._rewriting(body, digests, fixed))
@@ -126,6 +141,14 @@ class Reduction:
                 content == self._call[0] and name != self._call[1]
             )
 
+    def _move_watermark(self, messages: list[JSONObject]) -> None:
+        """Shorten more of the old results, now that the cache has expired anyway."""
+        previous = self._previous
+        if self.passes.cold_compaction and previous is not None:
+            pause = self._known.now - previous.at
+            lives = LONG_SECONDS if previous.lifetime == "1h" else SHORT_SECONDS
+            self._compacted = next_watermark(self._compacted, messages, pause, lives)
+
     def _rewriting(
         self, body: JSONObject, digests: BlockDigests, fixed: Collection[int]
     ) -> Rewriting:
@@ -138,11 +161,17 @@ class Reduction:
             digests=digests,
             lines=previous.lines if previous is not None else None,
             old_messages=self._known.found.old_messages,
-            compacted=previous.compacted if previous is not None else 0,
+            compacted=self._compacted,
             report=self.report,
         )
 
-    def mark(self, body: JSONObject, model: Model, digests: BlockDigests) -> JSONObject:
+    def delegate(self, body: JSONObject) -> tuple[JSONObject, str | None]:
+        """The body that leaves shortening to the API where it may, and the beta that needs."""
+        if self._known.held_out:
+            return body, None
+        return delegated(body, self._policy.texts.context, self._model)
+
+    def mark(self, body: JSONObject, digests: BlockDigests) -> JSONObject:
         """The body to send, with cache marks: the last step, after everything else is settled."""
         layout = self._layout = lay_out(body, digests)
         self.report.sent_chars = layout.size
@@ -151,7 +180,7 @@ class Reduction:
         self.report.appends = self._extends(layout, shared)
         self.report.marks = layout.marked
         if self._wants_marks(layout):
-            body = self._marked(body, layout, model, shared)
+            body = self._marked(body, layout, shared)
         return body
 
     def _wants_marks(self, layout: Layout) -> bool:
@@ -161,17 +190,15 @@ class Reduction:
         only_theirs = cache.client_marks == "keep" and layout.marked > 0
         return not (known.cache_explicit or only_theirs)
 
-    def _marked(
-        self, body: JSONObject, layout: Layout, model: Model, shared: int | None
-    ) -> JSONObject:
+    def _marked(self, body: JSONObject, layout: Layout, shared: int | None) -> JSONObject:
         situation = Situation(
             shared=shared,
             appends=self._appends(),
             trailing=max(0, _newest_user_blocks(body) - self._newest_blocks),
             bytes_per_token=self._bytes_per_token(),
         )
-        marks = plan_marks(body, layout, situation, model)
-        lifetime = self._lifetime(layout, shared, model)
+        marks = plan_marks(body, layout, situation, self._model)
+        lifetime = self._lifetime(layout, shared)
         if marks.count:
             self.report.marks += marks.count
             self.report.lifetime = lifetime
@@ -190,7 +217,7 @@ class Reduction:
             return True
         return self._after_this().appends
 
-    def _lifetime(self, layout: Layout, shared: int | None, model: Model) -> Lifetime:
+    def _lifetime(self, layout: Layout, shared: int | None) -> Lifetime:
         wished = self._policy.cache.lifetime
         if wished != "auto":
             return wished
@@ -203,7 +230,7 @@ class Reduction:
             self._pauses(),
             old / per_token,
             (layout.size - old) / per_token,
-            model.price,
+            self._model.price,
             chats=chats,
         )
 
@@ -233,6 +260,8 @@ class Reduction:
             passes=self.passes.as_json(),
             lines=self._lines,
             call=self._call,
+            lifetime=self.report.lifetime,
+            compacted=self._compacted,
             ordinal_ids=self._ordinal_ids,
             bytes_per_token=self._bytes_per_token(),
         )
@@ -244,7 +273,6 @@ class Reduction:
             extended=previous.extended + bool(self.report.appends),
             pauses=self._pauses(),
             choice=previous.choice,
-            compacted=previous.compacted,
             summary=previous.summary,
         )
 

@@ -1,7 +1,7 @@
 """The content passes in their order, over one request."""
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -10,6 +10,10 @@ from gateway.protocols.messages_form import text_block
 from gateway.protocols.shared.digests import BlockDigests, digest
 from gateway.reduction.boilerplate import Boilerplate
 from gateway.reduction.caps import cap_texts
+from gateway.reduction.compaction import compact
+from gateway.reduction.context_extract import extract
+from gateway.reduction.context_tokens import estimated_tokens
+from gateway.reduction.context_window import apply_cut, find_cuts, summary_chars
 from gateway.reduction.diff_policy import DIFF_POLICY, wants_diff_policy
 from gateway.reduction.passes import Passes
 from gateway.reduction.references import (
@@ -23,6 +27,9 @@ from gateway.reduction.texts import Text, read_texts, write_texts
 from gateway.reduction.tool_kinds import ToolKinds
 from gateway.reduction.volatile import Settled, SystemLines, settle_system
 from gateway.wire import JSONObject
+
+Shift = Callable[[int], int]
+"""The place of a message after a cut, from its place before it."""
 
 _SYSTEM_TEXTS = 256  # settled ones kept per process; a client has one or two
 
@@ -77,31 +84,39 @@ class Rewriter:
             lines, moved = settled.known, settled.moved
             if moved:
                 body = _with_system(body, settled.blocks)
+        body, shift = _pruned(body, request)
         texts = read_texts(body, request.fixed)
-        additions = self._shorten(texts, request)
+        additions = self._shorten(texts, request, shift)
         body = write_texts(body, texts, request.digests)
         if additions:
             block = text_block("\n\n".join(additions))
             body = _with_system(body, [*(body.get("system") or ()), block])
         return Rewritten(body, lines, client_system, moved)
 
-    def _shorten(self, texts: list[Text], request: Rewriting) -> list[str]:
-        """Run the passes over the texts; returns what they add to the system text."""
+    def _shorten(self, texts: list[Text], request: Rewriting, shift: Shift) -> list[str]:
+        """Run the passes over the texts; returns what they add to the system text.
+
+        `shift` tells where a message of the client stands after a cut.
+        """
+        old = shift(request.old_messages)
         passes = request.passes
         additions: list[str] = []
         if passes.boilerplate:
-            with _noted(request, "boilerplate", texts):
+            with _noted(request, "boilerplate", texts, old):
                 self._boilerplate.strip(texts)
         if passes.diff_first and wants_diff_policy(request.body, self._kinds):
-            with _noted(request, "diff_first", texts, added=len(DIFF_POLICY)):
+            with _noted(request, "diff_first", texts, old, added=len(DIFF_POLICY)):
                 additions.append(DIFF_POLICY)
         if any(passes.caps):
-            with _noted(request, "caps", texts):
+            with _noted(request, "caps", texts, old):
                 cap_texts(texts, passes.caps, self._kinds)
+        if request.compacted:
+            with _noted(request, "cold_compaction", texts, old):
+                compact(texts, shift(request.compacted), self._kinds.reads_file)
         if passes.references != "off" and (
             passes.append_log or references_wanted(request.body, request.digests)
         ):
-            with _noted(request, "references", texts, added=len(NOTATION)):
+            with _noted(request, "references", texts, old, added=len(NOTATION)):
                 additions.append(NOTATION)
                 encode_references(
                     texts, passes.references, self._references, request.report.conversation
@@ -122,20 +137,42 @@ class Rewriter:
         return settled
 
 
+def _pruned(body: JSONObject, request: Rewriting) -> tuple[JSONObject, Shift]:
+    """The body within the limit of its conversation, and where its messages went."""
+    limit = request.passes.context_tokens
+    messages: list[JSONObject] = body["messages"]
+    cut = find_cuts(messages, limit, estimated_tokens).current if limit else None
+    if cut is None:
+        return body, _unmoved
+    summary = extract(messages[cut.head : cut.start], summary_chars(limit))
+    pruned = apply_cut(messages, cut, summary)
+    is_new = request.old_messages < cut.made_at
+    removed = pruned.removed_chars
+    request.report.note("context_pruning", removed, removed if is_new else 0)
+    return {**body, "messages": pruned.messages}, cut.moved
+
+
+def _unmoved(message: int) -> int:
+    return message
+
+
 @contextmanager
 def _noted(
-    request: Rewriting, technique: Technique, texts: list[Text], added: int = 0
+    request: Rewriting, technique: Technique, texts: list[Text], old_messages: int, added: int = 0
 ) -> Iterator[None]:
-    """Report what happens to the texts inside; `added` characters went into the system text."""
+    """Report what happens to the texts inside; `added` characters went into the system text.
+
+    Those in messages before `old_messages` have been sent before.
+    """
     before = [len(text.value) for text in texts]
     yield
     removed = -added
-    removed_new = 0 if request.old_messages else -added
+    removed_new = 0 if old_messages else -added
     for text, chars in zip(texts, before, strict=True):
         change = chars - len(text.value)
         if change:
             removed += change
-            if text.message >= request.old_messages:
+            if text.message >= old_messages:
                 removed_new += change
     request.report.note(technique, removed, removed_new)
 

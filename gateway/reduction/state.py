@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from gateway import wire
 from gateway.protocols.shared.digests import BlockDigests, chained, digest
-from gateway.reduction.lifetime import Pauses
+from gateway.reduction.lifetime import Lifetime, Pauses
 from gateway.reduction.volatile import SystemLines
 from gateway.wire import JSONObject
 
@@ -40,8 +40,8 @@ class ConversationState:
     digest of how the newest user text began. `bytes_per_token` is measured on the API's usage, 0
     until it is known. `passes` are the choices made when the conversation began; `choice` is how it
     is routed. `call` is the client's first call (see `first_call`); `ordinal_ids`: it makes new ids
-    for its calls each time. `compacted` is the message before which old results are shortened,
-    `summary` the key of the summary in use.
+    for its calls each time. `lifetime` is that of the marks set last. `compacted` is the message
+    before which old results are shortened, `summary` the key of the summary in use.
     """
 
     id: str
@@ -60,6 +60,7 @@ class ConversationState:
     lines: SystemLines = field(default_factory=SystemLines)
     call: tuple[bytes, bytes] = (b"", b"")
     ordinal_ids: bool = False
+    lifetime: Lifetime | None = None
     compacted: int = 0
     summary: str | None = None
 
@@ -224,6 +225,7 @@ def dump_state(state: ConversationState) -> bytes:
         "moved": state.lines.moved,
         "call": [each.hex() for each in state.call],
         "ordinal_ids": state.ordinal_ids,
+        "lifetime": state.lifetime,
         "compacted": state.compacted,
         "summary": state.summary,
     }
@@ -254,6 +256,7 @@ def load_state(data: bytes) -> ConversationState | None:
             lines=SystemLines(bytes.fromhex(head["lines"]), tuple(head["moved"])),
             call=(bytes.fromhex(head["call"][0]), bytes.fromhex(head["call"][1])),
             ordinal_ids=head["ordinal_ids"],
+            lifetime=head["lifetime"],
             compacted=head["compacted"],
             summary=head["summary"],
         )

@@ -88,6 +88,7 @@ class Client:
             self.rewriter,
             self.policy,
             Known(name, now, beginning, found, **known),
+            self.model,
             has_tools=bool(body.get("tools")),
         )
         rewritten = made.rewrite(body, digests)
@@ -96,7 +97,7 @@ class Client:
             content = [*messages[-1]["content"], *map(text, made.instructions)]
             messages[-1] = {**messages[-1], "content": content}
             rewritten = {**rewritten, "messages": messages}
-        marked = made.mark(rewritten, self.model, digests)
+        marked = made.mark(rewritten, digests)
         self.reduction = made
         self.last = made.state(0)
         for each in storage_keys(beginning, key, self.last, may_rewrite=not body.get("tools")):

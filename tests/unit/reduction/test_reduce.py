@@ -135,3 +135,52 @@ def test_a_pass_that_loses_money_is_not_begun_with() -> None:
     passes = chosen_passes(DEFAULTS, has_tools=False, allowed=lambda name: name != "references")
     assert passes.references == "off"
     assert passes.caps == (40_000, 120_000, 20_000)
+
+
+def pruning(tokens: int, **more: Any) -> ReductionPolicy:
+    return reduction_policy(
+        Settings(_env_file=None, enable_context_pruning=True, context_max_tokens=tokens, **more)
+    )
+
+
+def agent(turns: int) -> list[Body]:
+    return history([("bash", long(f"r{number}", 2_500)) for number in range(turns)])
+
+
+def test_a_long_conversation_is_cut_in_rare_steps_and_alike_in_between() -> None:
+    client = Client(pruning(8_000))
+    for count in range(1, 60):
+        client.send({"tools": [tool()], "messages": agent(count)}, count * 5.0)
+    breaks = 0
+    for before, after in zip(client.sent, client.sent[1:], strict=False):
+        start = bare(after)["messages"][: len(before["messages"])]
+        breaks += start != bare(before)["messages"]
+    assert 2 <= breaks <= 12
+    last = bare(client.sent[-1])
+    assert "removed by the gateway" in str(last["messages"][0])
+    assert len(str(last)) < 12_000 * 4
+    assert client.reduction is not None
+    assert "context_pruning" in {each.technique for each in client.reduction.report.effects}
+
+
+def test_old_results_are_shortened_once_the_cache_has_expired_and_stay_so() -> None:
+    policy = reduction_policy(Settings(_env_file=None, enable_cold_compaction=True))
+    client = Client(policy)
+    client.send({"tools": [tool()], "messages": agent(20)}, 0.0)
+    warm = client.send({"tools": [tool()], "messages": agent(21)}, 60.0)
+    cold = client.send({"tools": [tool()], "messages": agent(22)}, 9_000.0)
+    after = client.send({"tools": [tool()], "messages": agent(23)}, 9_060.0)
+    assert "old result removed" not in str(warm)
+    assert "old result removed" in str(cold)
+    assert bare(after)["messages"][: len(cold["messages"])] == bare(cold)["messages"]
+    assert "old result removed" not in str(cold["messages"][-10:])
+
+
+def test_shortening_is_left_to_the_api_where_it_can() -> None:
+    client = Client(pruning(8_000, context_strategy="anthropic_clear"))
+    sent = client.send({"tools": [tool()], "messages": agent(40)})
+    assert "removed by the gateway" not in str(sent["messages"])
+    assert client.reduction is not None
+    body, beta = client.reduction.delegate(sent)
+    assert body["context_management"]["edits"][0]["type"] == "clear_tool_uses_20250919"
+    assert beta == "context-management-2025-06-27"
