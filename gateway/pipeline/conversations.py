@@ -3,13 +3,15 @@
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.catalog.models import Model
 from gateway.context import Project, RequestContext
+from gateway.pipeline.accounting import client_family
 from gateway.protocols.shared.digests import BlockDigests
 from gateway.protocols.shared.draft import Draft
 from gateway.reduction.append_log import continued_log
+from gateway.reduction.continuations import Continuations
 from gateway.reduction.log_store import LogStore
 from gateway.reduction.reduce import Known, Reduction
 from gateway.reduction.rewriting import Rewriter
@@ -49,6 +51,7 @@ class Conversations:
     states: StateStore
     logs: LogStore
     rewriter: Rewriter
+    continuations: Continuations = field(default_factory=Continuations)
     bench_clock: bool = False
     clock: Callable[[], float] = time.time
 
@@ -60,7 +63,8 @@ class Conversations:
         beginning = beginnings(draft.body["messages"], digests)
         shared = SharedLookup(self.valkey)
         lookup = self.states.look_up(project.id, lookup_keys(beginning, key), shared)
-        opened = _Opened(beginning, key, lookup)
+        client = client_family(context.headers.get("user-agent", ""))
+        opened = _Opened(beginning, key, client, lookup)
         return Conversation(self, project, self._now(context), (digests, shared), opened)
 
     def _now(self, context: RequestContext) -> float:
@@ -78,6 +82,7 @@ class _Opened:
 
     beginning: Beginnings
     client_key: str | None
+    client: str
     lookup: StateLookup
 
 
@@ -101,6 +106,7 @@ class Conversation:
         self._now = now
         self.digests, self.shared = tools
         self._beginning, self._client_key = opened.beginning, opened.client_key
+        self._client = opened.client
         self._lookup = opened.lookup
         self._found = Found()
         self._log: list[JSONObject] | None = None
@@ -135,6 +141,7 @@ class Conversation:
             found=self._found,
             cache_ttl=draft.cache_ttl,
             cache_explicit=draft.cache_explicit,
+            chance=self._conversations.continuations.chance(self._project.id, self._client),
         )
         self.reduction = Reduction(
             self._conversations.rewriter,
@@ -170,6 +177,11 @@ class Conversation:
     def remember(self, prompt_tokens: int) -> None:
         """Keep what is known now that the upstream has begun to answer. Never waits."""
         state = self.reduction.state(prompt_tokens)
+        continuations = self._conversations.continuations
+        if state.requests == 2:
+            continuations.continued(self._project.id, self._client)
+        elif not self._beginning.ends:
+            continuations.begun(self._project.id, self._client)
         keys = storage_keys(
             self._beginning, self._client_key, state, may_rewrite=not self.reduction.has_tools
         )

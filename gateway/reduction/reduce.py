@@ -19,6 +19,7 @@ from gateway.reduction.cache_plan import (
 from gateway.reduction.canonical import with_ordinal_ids
 from gateway.reduction.compaction import next_watermark
 from gateway.reduction.context_delegation import delegated, is_delegated
+from gateway.reduction.continuations import is_worth_writing
 from gateway.reduction.lifetime import (
     LONG_SECONDS,
     SHORT_SECONDS,
@@ -49,7 +50,8 @@ class Known:
 
     `id` names the conversation for good; `now` is in seconds, of the clock of `found.state.at`.
     `cache_ttl` and `cache_explicit` are the client's wishes for cache marks. `one_shot`: nobody is
-    going to continue it. `held_out`: it goes untouched, to prove what the others save.
+    going to continue it; else `chance` is how likely somebody is. `held_out`: it goes untouched, to
+    prove what the others save.
     """
 
     id: str
@@ -60,6 +62,7 @@ class Known:
     cache_explicit: bool = False
     one_shot: bool = False
     held_out: bool = False
+    chance: float = 1.0
 
 
 def everything_allowed(_: Technique) -> bool:
@@ -213,7 +216,10 @@ class Reduction:
 
     def _appends(self) -> bool:
         """True when the next request is likely to begin with all of this one."""
-        if self._previous is None or self.report.appends:
+        if self._previous is None:
+            is_first = not self._known.beginning.ends
+            return not is_first or is_worth_writing(self._known.chance, self._model.price)
+        if self.report.appends:
             return True
         return self._after_this().appends
 
