@@ -41,6 +41,7 @@ MIN_CHARS = 320
 
 MIN_LINES = 4
 _KEY_LINES = 3
+_PATIENCE_LINES = 24  # of comparisons in vain for each line; real texts take one or two
 _OUTLINE_CHARS = 48
 _MOST_CANDIDATES = 6
 _WORTH_EXPLAINING_CHARS = 3_000  # the notation costs a small conversation more than it saves
@@ -116,6 +117,8 @@ class _Literal:
     keys: list[str]
     numbers: list[Numbered | None]
     literal: list[bool]
+    patience: int = 0
+    """Lines that may yet be compared in vain: texts can be made to be slow, real ones are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +180,8 @@ class _Encoder:
             line if parts is None else parts.rest
             for line, parts in zip(lines, numbers, strict=True)
         ]
-        text = _Literal(Source(number, lines), keys, numbers, [True] * len(lines))
+        patience = _PATIENCE_LINES * (len(lines) + _PATIENCE_LINES)
+        text = _Literal(Source(number, lines), keys, numbers, [True] * len(lines), patience)
         sent = self._replaced(text)
         if sent is None or not self._is_faithful(sent, value):
             text.literal = [True] * len(lines)
@@ -211,18 +215,22 @@ class _Encoder:
 
     def _longest_run(self, text: _Literal, place: int) -> _Run | None:
         keys = text.keys
-        if place + MIN_LINES > len(keys):
+        if place + MIN_LINES > len(keys) or text.patience < 0:
             return None
         candidates = self._index.get((keys[place], keys[place + 1], keys[place + 2]))
         best: _Run | None = None
         for earlier, there in (candidates or ())[:_MOST_CANDIDATES]:
             run = _run(text, place, earlier, there)
+            text.patience -= 1 if run is None else run.count
             if run is not None and (best is None or run.count > best.count):
                 best = run
         if best is None or best.count < MIN_LINES:
             return None
-        chars = sum(len(line) + 1 for line in text.source.lines[place : place + best.count])
-        return best if chars >= MIN_CHARS else None
+        lines = text.source.lines[place : place + best.count]
+        if sum(map(len, lines)) + len(lines) < MIN_CHARS:
+            return None
+        text.patience += best.count
+        return best
 
     def _add_to_index(self, text: _Literal) -> None:
         keys, literal, index = text.keys, text.literal, self._index

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -233,6 +234,16 @@ def test_the_cache_changes_nothing(values: list[str], others: list[str], count: 
 def test_nothing_grows_by_more_than_its_label(values: list[str], mode: Any) -> None:
     for came, sent in zip(values, results(encoded(conversation(*values), mode)), strict=True):
         assert len(sent) <= len(came) + len("[ctx 100]\n")
+
+
+@pytest.mark.parametrize("lines", [["", "", "a"], ["}"], ["x" * 9, "x" * 9, "y"]])
+def test_texts_made_to_be_slow_are_not(lines: list[str]) -> None:
+    hostile = "\n".join(lines * 30_000)
+    almost = "\n".join([*lines * 100, "other"] * 200)
+    body = conversation(hostile, almost, hostile + "\n", almost + "\nmore")
+    began = time.perf_counter()
+    assert decode_references(encoded(body)) == body
+    assert time.perf_counter() - began < 20
 
 
 def test_every_process_sends_the_same_bytes() -> None:
