@@ -54,7 +54,10 @@ class _Round:
         """Takes a call of the assistant."""
         self.calls.append(call)
         self.in_order.append(call)
-        self.by_id.setdefault(call.client_id, deque()).append(call)
+        if call.client_id in self.by_id:
+            self.by_id[call.client_id].append(call)
+        else:
+            self.by_id[call.client_id] = deque((call,))
         self.by_name.setdefault(call.name, []).append(call)
 
     def waiting(self, client_id: str) -> Call | None:

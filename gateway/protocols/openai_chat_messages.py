@@ -5,6 +5,7 @@ One pass; the translation of a message looks at nothing behind it.
 
 from gateway.errors import InvalidRequestError
 from gateway.protocols.history_repair import Call, History
+from gateway.protocols.messages_form import is_blank, text_block
 from gateway.protocols.shared.carried_thinking import carried_thinking
 from gateway.protocols.shared.content import ContentReader
 from gateway.protocols.shared.reading import (
@@ -113,8 +114,14 @@ class MessageReader:
         return result
 
     def _read_tool(self, message: JSONObject, path: str) -> None:
-        client_id = optional_string(message.get("tool_call_id"), f"{path}.tool_call_id")
-        content = message.get("content")
+        client_id, content = message.get("tool_call_id"), message.get("content")
+        if isinstance(client_id, str) and isinstance(content, str) and not _is_marked(message):
+            # What nearly every one is, without the paths that only errors need.
+            result: JSONObject = {} if is_blank(content) else {"content": [text_block(content)]}
+            name = message.get("name")
+            self.history.add_result(client_id, result, name if isinstance(name, str) else "")
+            return
+        client_id = optional_string(client_id, f"{path}.tool_call_id")
         if (block := _only_result(content)) is not None:
             block = {"tool_use_id": client_id, **block}
             self._read_result_block(block, f"{path}.content[0]")
@@ -131,7 +138,9 @@ class MessageReader:
         content = message.get("content")
         texts: list[JSONObject] = []
         calls: list[Call] = []
-        if isinstance(content, list):
+        if isinstance(content, str):
+            texts = [] if is_blank(content) else [text_block(content)]
+        elif isinstance(content, list):
             for index, part in enumerate(content):
                 self._assistant_part(part, f"{path}.content[{index}]", texts, calls)
         else:
@@ -142,7 +151,7 @@ class MessageReader:
         self._read_calls(message, path, calls)
         if "cache_control" in message:
             self._content.marks.put(message, [*texts, *(call.block for call in calls)])
-        if texts or calls:  # the API takes no message of thinking alone
+        if "reasoning_details" in message and (texts or calls):  # the API takes no thinking alone
             texts = carried_thinking(message.get("reasoning_details")) + texts
         self.history.add_assistant(texts, calls)
 
@@ -158,9 +167,12 @@ class MessageReader:
             texts += self._content.assistant_part(part, path)
 
     def _read_calls(self, message: JSONObject, path: str, calls: list[Call]) -> None:
-        listed = optional_list(message.get("tool_calls"), f"{path}.tool_calls")
+        listed = message.get("tool_calls")
+        if not isinstance(listed, list):
+            listed = optional_list(listed, f"{path}.tool_calls")
         for index, call in enumerate(listed):
-            calls.append(self._tool_call(call, f"{path}.tool_calls[{index}]"))
+            made = self._plain_call(call)
+            calls.append(made or self._tool_call(call, f"{path}.tool_calls[{index}]"))
         legacy = message.get("function_call")
         if legacy is None or listed:
             return
@@ -168,6 +180,21 @@ class MessageReader:
             raise wrong_type(f"{path}.function_call", "an object", legacy)
         inner = f"{path}.function_call"
         calls.append(self._call(None, legacy.get("name"), legacy.get("arguments"), inner))
+
+    def _plain_call(self, call: JSON) -> Call | None:
+        """A call that has nothing odd; None for any other, which is read with more care."""
+        function = call.get("function") if isinstance(call, dict) else None
+        if not isinstance(function, dict) or "custom" in call or _is_marked(call):
+            return None
+        client_id, name, arguments = call.get("id"), function.get("name"), function.get("arguments")
+        if not (
+            isinstance(client_id, str) and isinstance(name, str) and isinstance(arguments, str)
+        ):
+            return None
+        sent = self._tools.names.sent(name)
+        if sent in self._tools.custom or sent in self._tools.wrapped:
+            return None
+        return Call(client_id, name, {"name": sent, "input": tool_input(arguments)})
 
     def _tool_call(self, call: JSON, path: str) -> Call:
         if not isinstance(call, dict):
@@ -202,6 +229,10 @@ class MessageReader:
         )
         identity = optional_string(client_id, f"{path}.id") or ""
         return Call(identity, label, {"name": sent, "input": call_input})
+
+
+def _is_marked(part: JSONObject) -> bool:
+    return "cache_control" in part or "prompt_cache_breakpoint" in part
 
 
 def _only_result(content: JSON) -> JSONObject | None:

@@ -16,6 +16,8 @@ _log = logging.getLogger("gateway.services")
 
 _PUBLISH_SECONDS = 1.0
 _TRIM_SECONDS = 2.0  # a trim takes 0.2 to 5 ms
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
+_KEPT_BYTES = 8 * 2**20  # until the next trim
 _YOUNG_OBJECTS = 50_000  # the live path makes no cycles, so the collector seldom finds anything
 _STATE_SECONDS = 2.0
 
@@ -94,3 +96,8 @@ def settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS, 20, 20)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        # Else each large body is given back at once and mapped, page by page, for the next one.
+        mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)

@@ -53,7 +53,6 @@ def configure_logging(
     logging.captureWarnings(True)
     for chatty in (
         "asyncio",
-        "aiohttp",
         "httpx",
         "httpx2",
         "anthropic",

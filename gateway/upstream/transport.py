@@ -1,34 +1,36 @@
 """HTTP to Claude's API for live requests: open, read as bytes come, abort.
 
-aiohttp directly: through the SDK a live request costs seven to fourteen times as much CPU, and its
-typed events even more.
+Through the SDK a live request costs seven to fourteen times as much CPU, and its typed events even
+more.
 """
 
 import asyncio
 import math
+import re
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
-
-import aiohttp
-import yarl
+from urllib.parse import quote, urlsplit
 
 from gateway.errors import UpstreamCutError, UpstreamTimeoutError, UpstreamUnreachableError
+from gateway.upstream.connection_pool import ConnectionPool
+from gateway.upstream.http_connection import Answer
+from gateway.version import VERSION
 
-_CONNECT_SECONDS = 10.0
-_KEEP_ALIVE_SECONDS = 55.0  # below the 60 s after which common load balancers drop idle connections
 _END_OF_BODY_SECONDS = 1.0
-_READ_BUFFER_BYTES = 2**18  # pause the upstream once a slow client leaves this much unread
+_LINE_BREAK = re.compile(r"[\r\n\0]")
 
 
 class UpstreamResponse:
-    """An answer whose head has arrived; the body is read piece by piece."""
+    """An answer whose head has arrived; the body is read piece by piece.
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-        self._aborted = False
-        self.status = response.status
-        self.headers: Mapping[str, str] = response.headers
+    `headers` are by lower-case name.
+    """
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self.status = answer.status
+        self.headers: Mapping[str, str] = answer.headers
 
     async def read(self) -> bytes:
         """All bytes that have arrived since the last call, at least one; b"" at the end.
@@ -37,15 +39,15 @@ class UpstreamResponse:
         breaks or the body is shorter than its framing promised.
         """
         try:
-            return await self._response.content.readany()
-        except (aiohttp.ClientError, OSError) as error:
+            return await self._answer.read()
+        except OSError as error:
             raise _read_error(error) from error
 
     def arrived(self) -> bytes:
         """What `read` gives without waiting; b"" when nothing is here. Raises as `read` does."""
         try:
-            return self._response.content.read_nowait()
-        except (aiohttp.ClientError, OSError) as error:
+            return self._answer.arrived()
+        except OSError as error:
             raise _read_error(error) from error
 
     async def read_all(self, limit_bytes: float = math.inf) -> bytes:
@@ -59,25 +61,22 @@ class UpstreamResponse:
 
     async def finish(self) -> None:
         """Read the end of the framing after the last event: the connection is used again."""
-        content = self._response.content
-        if content.at_eof():  # it mostly came with the last event
+        if self._answer.complete:  # it mostly came with the last event
             return
         try:
             async with asyncio.timeout(_END_OF_BODY_SECONDS):
-                while not content.at_eof():
-                    await content.readany()
-        except (aiohttp.ClientError, OSError, TimeoutError):
+                while await self._answer.read():
+                    pass
+        except OSError:
             self.abort()
 
     def abort(self) -> None:
         """Drop the connection if the answer is unfinished; Claude stops generating. Idempotent."""
-        if not self._aborted:
-            self._aborted = True
-            self._response.close()
+        self._answer.abort()
 
 
 class UpstreamTransport:
-    """One connection pool to one base URL. Use `async with`."""
+    """Connections to one base URL. Use `async with`."""
 
     def __init__(
         self,
@@ -88,26 +87,25 @@ class UpstreamTransport:
         idle_seconds: float,
     ) -> None:
         self._base_url = base_url.rstrip("/").removesuffix("/v1")
-        self._urls: dict[str, yarl.URL] = {}
         self.first_byte_seconds = first_byte_seconds
         self._idle_seconds = idle_seconds
+        parts = urlsplit(self._base_url)
+        self._prefix = quote(parts.path, safe="/%")
         # Both forms: the current SDK sends the first, older compatible servers read the second.
-        self._credentials = {"authorization": f"Bearer {api_key}", "x-api-key": api_key}
-        self._session: aiohttp.ClientSession | None = None
+        own = {
+            "host": parts.netloc.rpartition("@")[2],
+            "accept-encoding": "identity",
+            "user-agent": f"coding-gateway/{VERSION}",
+            "authorization": f"Bearer {api_key}",
+            "x-api-key": api_key,
+        }
+        self._own_names = frozenset({*own, "content-length"})
+        self._own = _header_lines(own)
+        self._pool: ConnectionPool | None = None
         self.requests_sent = 0
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS, ttl_dns_cache=60
-            ),
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=_CONNECT_SECONDS, sock_read=self._idle_seconds
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=True,
-            read_bufsize=_READ_BUFFER_BYTES,
-        )
+        self._pool = ConnectionPool(self._base_url)
         return self
 
     async def __aexit__(
@@ -116,8 +114,8 @@ class UpstreamTransport:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        if self._pool is not None:
+            self._pool.close()
 
     async def open(self, path: str, body: bytes, headers: Mapping[str, str]) -> UpstreamResponse:
         """POST `body` and wait for the head of the answer, whatever its status.
@@ -125,35 +123,44 @@ class UpstreamTransport:
         `headers` need not hold the credential. Raises UpstreamTimeoutError when no head came within
         the limit and UpstreamUnreachableError when connecting, TLS or HTTP failed.
         """
-        if self._session is None:
+        if self._pool is None:
             raise RuntimeError("the transport is used outside its context")
         self.requests_sent += 1
         try:
             async with asyncio.timeout(self.first_byte_seconds):
-                response = await self._session.post(
-                    self._url(path),
-                    data=body,
-                    headers={**headers, **self._credentials},
-                    allow_redirects=False,
+                connection = await self._pool.take()
+                answer = connection.send(
+                    self._head(path, len(body), headers), body, self._idle_seconds
                 )
+                try:
+                    await answer.head()
+                except BaseException:
+                    answer.abort()
+                    raise
         except TimeoutError as error:
             raise UpstreamTimeoutError(
                 "the upstream did not answer in time", status=504, retryable=True
             ) from error
-        except (aiohttp.ClientError, OSError) as error:
+        except OSError as error:
             raise UpstreamUnreachableError(
                 "the upstream cannot be reached", retryable=True, detail=type(error).__name__
             ) from error
-        return UpstreamResponse(response)
+        return UpstreamResponse(answer)
 
-    def _url(self, path: str) -> yarl.URL:
-        """The address of `path`, parsed once; the paths are a handful of constants."""
-        if path not in self._urls:
-            self._urls[path] = yarl.URL(self._base_url + path)
-        return self._urls[path]
+    def _head(self, path: str, length: int, headers: Mapping[str, str]) -> bytes:
+        given = {
+            name: value for name, value in headers.items() if name.lower() not in self._own_names
+        }
+        request = f"POST {self._prefix}{path} HTTP/1.1\r\n{self._own}{_header_lines(given)}"
+        return f"{request}content-length: {length}\r\n\r\n".encode()
 
 
-def _read_error(error: Exception) -> UpstreamTimeoutError | UpstreamCutError:
+def _header_lines(headers: Mapping[str, str]) -> str:
+    """The lines of a head; nothing in a value can begin another."""
+    return "".join(f"{name}: {_LINE_BREAK.sub(' ', value)}\r\n" for name, value in headers.items())
+
+
+def _read_error(error: OSError) -> UpstreamTimeoutError | UpstreamCutError:
     if isinstance(error, TimeoutError):
         return UpstreamTimeoutError("the upstream fell silent", status=504)
     return UpstreamCutError(

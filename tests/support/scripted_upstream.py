@@ -1,6 +1,7 @@
 """A bare HTTP server that does one scripted thing with each request, for faults of the wire."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -36,11 +37,14 @@ class ScriptedUpstream:
 
 
 @asynccontextmanager
-async def scripted_upstream(*handlers: Handler) -> AsyncIterator[ScriptedUpstream]:
+async def scripted_upstream(
+    *handlers: Handler, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[ScriptedUpstream]:
     """A running upstream; `base_url` says where."""
     upstream = ScriptedUpstream(*handlers)
-    listener = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
-    upstream.base_url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    listener = await asyncio.start_server(upstream.serve, "127.0.0.1", 0, ssl=tls)
+    scheme, host = ("http", "127.0.0.1") if tls is None else ("https", "localhost")
+    upstream.base_url = f"{scheme}://{host}:{listener.sockets[0].getsockname()[1]}"
     async with listener:
         yield upstream
 

@@ -29,6 +29,13 @@ class ToolNames:
         self.originals: dict[str, str] = {}
         """Sent name -> client's name, only where they differ."""
 
+    def copy(self) -> "ToolNames":
+        """The same names, to which others can be added."""
+        names = ToolNames()
+        names._sent = dict(self._sent)
+        names.originals = dict(self.originals)
+        return names
+
     def sent(self, name: str) -> str:
         """The name to send for the client's `name`."""
         known = self._sent.get(name)

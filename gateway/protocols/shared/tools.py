@@ -1,8 +1,10 @@
 """Tool definitions of clients as Claude's `tools`: names, schemas, custom and legacy forms."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from gateway import wire
+from gateway.errors import InvalidRequestError
 from gateway.protocols.shared.cache_marks import CacheMarks
 from gateway.protocols.shared.reading import invalid, missing, unsupported, wrong_type
 from gateway.protocols.shared.tool_names import ToolNames
@@ -14,6 +16,9 @@ _CUSTOM_INPUT: JSONObject = {
     "properties": {"input": {"type": "string"}},
     "required": ["input"],
 }
+_REMEMBERED = 32  # lists of tools: each client has its own, which comes with every request
+_REMEMBERED_BYTES = 2**17
+_MARKS = (b'"cache_control"', b'"prompt_cache_breakpoint"')
 _STUB_DESCRIPTION = "Was used earlier in this conversation; it cannot be called now."
 
 
@@ -28,6 +33,17 @@ class DeclaredTools:
     marked: JSONObject | None = None
     strict: bool = False
 
+    def copy(self) -> "DeclaredTools":
+        """The same tools, to which names can be added. The definitions are shared."""
+        return DeclaredTools(
+            self.names.copy(),
+            dict(self.by_name),
+            set(self.custom),
+            set(self.wrapped),
+            self.marked,
+            self.strict,
+        )
+
     def in_order(self) -> list[JSONObject]:
         """The definitions sorted by name: clients that list tools in changing order keep the cache.
 
@@ -40,7 +56,42 @@ class DeclaredTools:
 
 
 def declare_tools(tools: list[JSON], functions: list[JSON], marks: CacheMarks) -> DeclaredTools:
-    """The client's `tools` and legacy `functions`. Raises InvalidRequestError with the path."""
+    """The client's `tools` and legacy `functions`. Raises InvalidRequestError with the path.
+
+    Definitions without marks are shared by all requests that send the same: nobody may change them.
+    """
+    try:
+        raw = wire.dumps([tools, functions])
+    except InvalidRequestError:
+        return _declared(tools, functions, marks)  # tells where it is nested too deeply
+    if len(raw) > _REMEMBERED_BYTES or any(mark in raw for mark in _MARKS):
+        return _declared(tools, functions, marks)
+    return _remembered(_ToolLists(raw, tools, functions)).copy()
+
+
+class _ToolLists:
+    """The lists of a request, found again by their JSON."""
+
+    __slots__ = ("_raw", "functions", "tools")
+
+    def __init__(self, raw: bytes, tools: list[JSON], functions: list[JSON]) -> None:
+        self._raw = raw
+        self.tools = tools
+        self.functions = functions
+
+    def __hash__(self) -> int:
+        return hash(self._raw)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ToolLists) and self._raw == other._raw
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _remembered(lists: _ToolLists) -> DeclaredTools:
+    return _declared(lists.tools, lists.functions, CacheMarks())
+
+
+def _declared(tools: list[JSON], functions: list[JSON], marks: CacheMarks) -> DeclaredTools:
     declared = DeclaredTools()
     for index, tool in enumerate(tools):
         path = f"tools[{index}]"

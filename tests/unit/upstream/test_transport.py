@@ -125,6 +125,6 @@ async def test_an_answer_that_is_no_stream_is_read_whole() -> None:
     overloaded = refuses("529 Overloaded", b"{}", "retry-after: 3")
     async with upstream(overloaded) as (_, transport):
         response = await transport.open("/v1/messages", b"{}", {})
-        assert (response.status, response.headers["Retry-After"]) == (529, "3")
+        assert (response.status, response.headers["retry-after"]) == (529, "3")
         assert await response.read_all() == b"{}"
         response.abort()

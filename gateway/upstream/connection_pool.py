@@ -1,0 +1,74 @@
+"""Connections to one server: made when needed, kept for the next request, closed in time."""
+
+import asyncio
+import socket
+import ssl
+import time
+from collections import deque
+from urllib.parse import urlsplit
+
+import aiohappyeyeballs
+
+from gateway.upstream.http_connection import HTTPConnection
+
+_CONNECT_SECONDS = 10.0
+_KEEP_ALIVE_SECONDS = 55.0  # below the 60 s after which common load balancers drop idle connections
+_NEXT_ADDRESS_SECONDS = 0.25  # RFC 8305: IPv6 may be there and lead nowhere
+_PORTS = {"http": 80, "https": 443}
+
+
+class ConnectionPool:
+    """The connections to the server of `base_url`, any number of them. Close it at the end."""
+
+    def __init__(self, base_url: str) -> None:
+        parts = urlsplit(base_url)
+        self._host = parts.hostname or ""
+        self._port = parts.port or _PORTS[parts.scheme]
+        self._tls: ssl.SSLContext | None = None
+        if parts.scheme == "https":
+            self._tls = ssl.create_default_context()
+            self._tls.set_alpn_protocols(["http/1.1"])
+        self._idle: deque[tuple[HTTPConnection, float]] = deque()
+        self._all: set[HTTPConnection] = set()
+
+    async def take(self) -> HTTPConnection:
+        """The connection that was used last, or a new one. Raises OSError."""
+        while self._idle:
+            connection, since = self._idle.pop()
+            if connection.is_open and time.monotonic() - since < _KEEP_ALIVE_SECONDS:
+                return connection
+            connection.abort()
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            return await self._connect()
+
+    def close(self) -> None:
+        """Close all connections."""
+        for connection in list(self._all):
+            connection.abort()
+        self._idle.clear()
+
+    def _keep(self, connection: HTTPConnection) -> None:
+        now = time.monotonic()
+        self._idle.append((connection, now))
+        while now - self._idle[0][1] >= _KEEP_ALIVE_SECONDS or not self._idle[0][0].is_open:
+            self._idle.popleft()[0].abort()  # at the latest this one, which is new, stays
+
+    async def _connect(self) -> HTTPConnection:
+        loop = asyncio.get_running_loop()
+        addresses = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        connected = await aiohappyeyeballs.start_connection(
+            addresses, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, interleave=1, loop=loop
+        )
+        try:
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _, connection = await loop.create_connection(
+                lambda: HTTPConnection(self._keep, self._all.discard),
+                sock=connected,
+                ssl=self._tls,
+                server_hostname=self._host if self._tls is not None else None,
+            )
+        except BaseException:
+            connected.close()
+            raise
+        self._all.add(connection)
+        return connection
