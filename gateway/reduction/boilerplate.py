@@ -45,13 +45,16 @@ class Boilerplate:
     blocks: tuple[KnownBlock, ...]
 
     def strip(self, texts: list[Text]) -> None:
-        """Leave repeated blocks out of the texts of users; the system text counts as the first."""
-        seen: set[str] = set()
-        for text in texts:
-            if text.kind == "tool_result":
-                continue  # what tools return may quote anything
-            for block in self.blocks:
-                if block.start in text.value:
+        """Leave repeated blocks out of the texts of users; the system text counts as the first.
+
+        What tools return may quote anything and is not looked at.
+        """
+        said = [text for text in texts if text.kind != "tool_result"]
+        asked = [text for text in said if text.message >= 0]
+        for block in self.blocks:
+            if any(block.start in text.value for text in asked):
+                seen: set[str] = set()
+                for text in said:
                     _strip(text, block, seen)
 
 

@@ -16,18 +16,31 @@ DIFF_POLICY = (
 )
 """What the model is told."""
 
-_MOST_CHARS = 60_000  # of each text are looked at: whether it prescribes a format shows early
+_MOST_CHARS = 12_000  # of each text are looked at: whether it prescribes a format shows early
 
 _CODE = re.compile(
-    r"^```[\w+./ -]*$|^diff --git |^@@ -\d|^(?:def|class|func|fn|import|#include|package) \w", re.M
+    r"^(?:```|diff --git |@@ -\d|(?:def|class|func|fn|import|#include|package) \w)", re.MULTILINE
 )
-# Wishes for a form of the answer that a policy of ours would get in the way of.
-_OWN_FORMAT = re.compile(
-    r"SEARCH/REPLACE|<<<<<<< SEARCH|search and replace block|unified diff|\bdiff format\b"
-    r"|whole file|entire file|full (?:file|content)|complete file|file listing"
-    r"|existing code \.\.\.|only (?:with|output|return|reply)|respond (?:only|with only)"
-    r"|(?:valid|as) JSON|commit message|\btitle\b|<fim_|fill[- ]in[- ]the[- ]middle|apply_patch",
-    re.IGNORECASE,
+# Wishes for a form of the answer that a policy of ours would get in the way of; lower case.
+_OWN_FORMATS = (
+    *(
+        "search/replace",
+        "<<<<<<< search",
+        "search and replace block",
+        "unified diff",
+        "diff format",
+    ),
+    *("whole file", "entire file", "full file", "full content", "complete file", "file listing"),
+    *("existing code ...", "only with", "only output", "only return", "only reply", "output only"),
+    *("return only", "reply only", "respond only", "reply with only", "valid json", "as json"),
+    *(
+        "commit message",
+        " title",
+        "<fim_",
+        "fill in the middle",
+        "fill-in-the-middle",
+        "apply_patch",
+    ),
 )
 
 
@@ -45,11 +58,14 @@ def wants_diff_policy(body: JSONObject, kinds: ToolKinds) -> bool:
         questions += [
             block["text"][:_MOST_CHARS] for block in message["content"] if block["type"] == "text"
         ]
-    if any(_OWN_FORMAT.search(text) for text in texts):
-        return False
-    if any(_OWN_FORMAT.search(_without_code(text)) for text in questions):
+    if any(map(_prescribes, texts)) or any(_prescribes(_without_code(text)) for text in questions):
         return False
     return any(_CODE.search(text) for text in questions)
+
+
+def _prescribes(text: str) -> bool:
+    lowered = text.lower()
+    return any(wish in lowered for wish in _OWN_FORMATS)
 
 
 def _without_code(text: str) -> str:

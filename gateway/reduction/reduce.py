@@ -92,6 +92,7 @@ class Reduction:
         self._model = model
         self._previous = known.found.state
         self.has_tools = has_tools
+        self._is_settled = False
         self.passes = self._chosen(allowed)
         self._newest_blocks = 0
         self._lines = SystemLines()
@@ -106,7 +107,8 @@ class Reduction:
     def _chosen(self, allowed: Callable[[Technique], bool]) -> Passes:
         if self._known.held_out:
             return UNTOUCHED
-        if self._previous is not None and self._previous.passes:
+        if self._previous is not None:
+            self._is_settled = True
             return recorded_passes(self._previous.passes)
         chosen = chosen_passes(self._policy, has_tools=self.has_tools, allowed=allowed)
         if is_delegated(self._policy.texts.context, self._model):
@@ -121,6 +123,8 @@ class Reduction:
         `fixed` are the `id()`s of blocks that the gateway itself has put into the messages.
         """
         if not self._known.held_out:
+            if not self._is_settled:
+                self.passes = self._rewriter.settled(self.passes, body, digests)
             if self._policy.cache.client_marks == "replace" and count_marks(body):
                 body = without_marks(body)
             self._find_call(body["messages"])

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.policies import TextPolicy
 from gateway.protocols.messages_form import text_block
@@ -74,6 +74,18 @@ class Rewriter:
         self._boilerplate = boilerplate
         self._settled: OrderedDict[tuple[bytes, tuple[int, ...]], Settled] = OrderedDict()
 
+    def settled(self, passes: Passes, body: JSONObject, digests: BlockDigests) -> Passes:
+        """The passes of a conversation that begins like `body`: those that are of use there.
+
+        Looks at what stands before the first answer, so that it is the same on every turn.
+        """
+        refers = passes.append_log or references_wanted(body, digests)
+        return replace(
+            passes,
+            diff_first=passes.diff_first and wants_diff_policy(body, self._kinds),
+            references=passes.references if refers else "off",
+        )
+
     def rewrite(self, request: Rewriting) -> Rewritten:
         """The request with its passes done, and reported."""
         body, passes = request.body, request.passes
@@ -104,7 +116,7 @@ class Rewriter:
         if passes.boilerplate:
             with _noted(request, "boilerplate", texts, old):
                 self._boilerplate.strip(texts)
-        if passes.diff_first and wants_diff_policy(request.body, self._kinds):
+        if passes.diff_first:
             with _noted(request, "diff_first", texts, old, added=len(DIFF_POLICY)):
                 additions.append(DIFF_POLICY)
         if any(passes.caps):
@@ -113,9 +125,7 @@ class Rewriter:
         if request.compacted:
             with _noted(request, "cold_compaction", texts, old):
                 compact(texts, shift(request.compacted), self._kinds.reads_file)
-        if passes.references != "off" and (
-            passes.append_log or references_wanted(request.body, request.digests)
-        ):
+        if passes.references != "off":
             with _noted(request, "references", texts, old, added=len(NOTATION)):
                 additions.append(NOTATION)
                 encode_references(
