@@ -2,7 +2,7 @@
 
     python worker.py [--task-queue maintenance] [--ready-file PATH]
 
-Needs DATABASE_URL and TEMPORAL_ADDRESS; waits for Temporal as long as it takes.
+Needs DATABASE_URL and TEMPORAL_ADDRESS, uses REDIS_URL; waits for Temporal as long as it takes.
 """
 
 import argparse
@@ -45,11 +45,14 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"{error.message}\n")
         return 2
     configure_logging(settings.log_level, secret_values(settings))
-    asyncio.run(_run(address, settings.database_url.get_secret_value(), chosen))
+    valkey = settings.redis_url.get_secret_value() if settings.redis_url else None
+    asyncio.run(_run(address, (settings.database_url.get_secret_value(), valkey), chosen))
     return 0
 
 
-async def _run(address: EngineAddress, database_url: str, chosen: argparse.Namespace) -> None:
+async def _run(
+    address: EngineAddress, stores: tuple[str, str | None], chosen: argparse.Namespace
+) -> None:
     stop = asyncio.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
@@ -61,7 +64,7 @@ async def _run(address: EngineAddress, database_url: str, chosen: argparse.Names
             client,
             task_queue=chosen.task_queue,
             workflows=MAINTENANCE_WORKFLOWS,
-            activities=await exits.enter_async_context(maintenance_activities(database_url)),
+            activities=await exits.enter_async_context(maintenance_activities(*stores)),
             graceful_shutdown_timeout=_GRACE,
         )
         await exits.enter_async_context(worker)

@@ -22,6 +22,10 @@ RETENTION_WORKFLOW = "RetentionWorkflow"
 RETENTION_ID = "retention"
 """Id of the schedule, and the beginning of the id of each of its runs."""
 
+ROUTING_OUTCOMES_WORKFLOW = "RoutingOutcomesWorkflow"
+ROUTING_OUTCOMES_ID = "routing-outcomes"
+"""Id of the schedule, and the beginning of the id of each of its runs."""
+
 SEARCH_ATTRIBUTES = ("GatewayProject", "GatewayKind", "GatewayStatus")
 """Keywords that every workflow can be found by."""
 
@@ -138,6 +142,56 @@ class RemoveExpiredResult:
 
     removed: int
     more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingOutcomesInput:
+    """How much one run counts: `steps` transactions of up to `events_per_step` events.
+
+    What is left waits for the next run.
+    """
+
+    events_per_step: int = 10_000
+    steps: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingOutcomesResult:
+    """What a run did: events counted, rows published, whether events were left.
+
+    `published` is None when no process could be told.
+    """
+
+    events: int
+    published: int | None
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FoldOutcomesInput:
+    """One step of counting outcomes."""
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoldOutcomesResult:
+    """What one step of counting outcomes did."""
+
+    events: int
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PublishOutcomesInput:
+    """Publishing what is known takes no choices yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishOutcomesResult:
+    """How many rows were published, None when nobody could be told."""
+
+    rows: int | None
 
 
 class DurableEngine(Protocol):

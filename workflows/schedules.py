@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
 from temporalio.api.enums.v1 import IndexedValueType
@@ -28,69 +29,84 @@ from gateway.durable import (
     MAINTENANCE_QUEUE,
     RETENTION_ID,
     RETENTION_WORKFLOW,
+    ROUTING_OUTCOMES_ID,
+    ROUTING_OUTCOMES_WORKFLOW,
     SEARCH_ATTRIBUTES,
     USAGE_ROLLUP_ID,
     USAGE_ROLLUP_WORKFLOW,
     RetentionInput,
+    RoutingOutcomesInput,
     UsageRollupInput,
 )
 from workflows.options import MAINTENANCE_RUN_TIMEOUT, WORKFLOW_TASK_TIMEOUT
 
 ROLLUP_INTERVAL = timedelta(minutes=1)
 RETENTION_INTERVAL = timedelta(hours=1)
+ROUTING_OUTCOMES_INTERVAL = timedelta(minutes=5)
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ByTheClock:
+    """A workflow that runs every `every`; `id` names its schedule and its kind."""
+
+    id: str
+    workflow: str
+    wanted: object
+    every: timedelta
+    summary: str
+
+
+BY_THE_CLOCK = (
+    ByTheClock(
+        USAGE_ROLLUP_ID,
+        USAGE_ROLLUP_WORKFLOW,
+        UsageRollupInput(),
+        ROLLUP_INTERVAL,
+        "Fold usage events into hours and days",
+    ),
+    ByTheClock(
+        RETENTION_ID,
+        RETENTION_WORKFLOW,
+        RetentionInput(),
+        RETENTION_INTERVAL,
+        "Remove expired turns and responses",
+    ),
+    ByTheClock(
+        ROUTING_OUTCOMES_ID,
+        ROUTING_OUTCOMES_WORKFLOW,
+        RoutingOutcomesInput(),
+        ROUTING_OUTCOMES_INTERVAL,
+        "Count how routed requests turned out",
+    ),
+)
+"""Everything that runs by the clock."""
 
 
 async def ensure_schedules(client: Client) -> None:
     """Makes every schedule, or updates it where it stands. Safe from any number of processes."""
     searchable = await ensure_search_attributes(client)
-    await _ensure(client, USAGE_ROLLUP_ID, usage_rollup_schedule(searchable=searchable))
-    await _ensure(client, RETENTION_ID, retention_schedule(searchable=searchable))
+    for each in BY_THE_CLOCK:
+        await _ensure(client, each.id, schedule_of(each, searchable=searchable))
 
 
-def usage_rollup_schedule(*, searchable: bool = True) -> Schedule:
-    """Every minute, never two at a time; after an outage once, not once for each minute."""
+def schedule_of(each: ByTheClock, *, searchable: bool = True) -> Schedule:
+    """Never two runs at a time; after an outage one, not one for each that was missed."""
     return Schedule(
         action=ScheduleActionStartWorkflow(
-            USAGE_ROLLUP_WORKFLOW,
-            UsageRollupInput(),
-            id=USAGE_ROLLUP_ID,
+            each.workflow,
+            each.wanted,
+            id=each.id,
             task_queue=MAINTENANCE_QUEUE,
             run_timeout=MAINTENANCE_RUN_TIMEOUT,
             task_timeout=WORKFLOW_TASK_TIMEOUT,
             typed_search_attributes=(
-                _attributes({"GatewayKind": "usage-rollup"})
-                if searchable
-                else TypedSearchAttributes.empty
+                _attributes({"GatewayKind": each.id}) if searchable else TypedSearchAttributes.empty
             ),
-            static_summary="Fold usage events into hours and days",
+            static_summary=each.summary,
         ),
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=ROLLUP_INTERVAL)]),
-        policy=SchedulePolicy(
-            overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)
-        ),
-    )
-
-
-def retention_schedule(*, searchable: bool = True) -> Schedule:
-    """Every hour, never two at a time; after an outage once."""
-    return Schedule(
-        action=ScheduleActionStartWorkflow(
-            RETENTION_WORKFLOW,
-            RetentionInput(),
-            id=RETENTION_ID,
-            task_queue=MAINTENANCE_QUEUE,
-            run_timeout=MAINTENANCE_RUN_TIMEOUT,
-            task_timeout=WORKFLOW_TASK_TIMEOUT,
-            typed_search_attributes=(
-                _attributes({"GatewayKind": "retention"})
-                if searchable
-                else TypedSearchAttributes.empty
-            ),
-            static_summary="Remove expired turns and responses",
-        ),
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=RETENTION_INTERVAL)]),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=each.every)]),
         policy=SchedulePolicy(
             overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)
         ),

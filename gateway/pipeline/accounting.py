@@ -19,9 +19,11 @@ from gateway.usage.events import (
     NOTHING_USED,
     Outcome,
     RequestOpened,
+    RoutingNote,
     TokenUsage,
     close_event,
     new_event_id,
+    note_fields,
     now,
     used,
 )
@@ -37,11 +39,15 @@ _CLIENT_CLOSED = 499  # nginx's status for a client that left; there is none in 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a client asked for, whatever its protocol. `conversation` is its own key for it."""
+    """What a client asked for, whatever its protocol. `conversation` is its own key for it.
+
+    `routing` tells how the model was chosen, None where that is not known.
+    """
 
     model: str
     stream: bool
     conversation: str | None = None
+    routing: RoutingNote | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,7 @@ class Accounting:
             model=route.model.id,
             upstream=self.upstream,
             stream=asked.stream,
+            **note_fields(asked.routing),
         )
         self.journal.open(opened)
         self.metrics.add(series.ACTIVE_REQUESTS, (route.model.id,), 1)
@@ -151,7 +158,7 @@ class Account:
         elif cut:
             outcome = Outcome("aborted", _CLIENT_CLOSED, error_code="client_left")
         else:
-            outcome = Outcome("ok", 200)
+            outcome = Outcome("ok", 200, stop_reason=meter.stop_reason)
         if estimated:
             outcome = dataclasses.replace(outcome, estimated=True)
         self._close(usage, self._served_model(meter), outcome)

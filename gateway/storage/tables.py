@@ -97,6 +97,13 @@ usage_events = Table(
     _label("status"),
     Column("http_status", Integer, nullable=False, server_default=_ZERO),
     Column("error_code", Text),
+    Column("stop_reason", Text),
+    _label("route_reason"),
+    _label("task_class"),
+    _label("conversation"),
+    Column("failed_results", Integer, nullable=False, server_default=_ZERO),
+    Column("repeats", Boolean, nullable=False, server_default=_FALSE),
+    Column("route_detail", JSONB),
     _count("input_tokens"),
     _count("output_tokens"),
     _count("cache_read_tokens"),
@@ -115,14 +122,30 @@ usage_events = Table(
     Column("batch_id", Text),
     _moment("stored_at"),
     Column("rolled_up", Boolean, nullable=False, server_default=_FALSE),
+    Column("outcome_counted", Boolean, nullable=False, server_default=_FALSE),
     Index("usage_events_started_at_idx", "started_at"),
     # Holds only what the roll-up has not seen: small at any size of the table.
     Index("usage_events_pending_idx", "day", "event_id", postgresql_where=text("not rolled_up")),
+    # The same for the outcomes of routing.
+    Index(
+        "usage_events_uncounted_idx",
+        "day",
+        "event_id",
+        postgresql_where=text("not outcome_counted and task_class <> ''"),
+    ),
+    Index(
+        "usage_events_conversation_idx",
+        "conversation",
+        postgresql_where=text("conversation <> ''"),
+    ),
+    Index("usage_events_request_idx", "request_id", postgresql_where=text("task_class <> ''")),
     postgresql_partition_by="RANGE (day)",
 )
 
 EVENT_COLUMNS: tuple[str, ...] = tuple(
-    column.name for column in usage_events.columns if column.name not in {"stored_at", "rolled_up"}
+    column.name
+    for column in usage_events.columns
+    if column.name not in {"stored_at", "rolled_up", "outcome_counted"}
 )
 """The columns an event fills, in order."""
 
@@ -180,6 +203,19 @@ usage_rollup_state = Table(
     _moment("watermark", nullable=True),
     _count("events"),
     _moment("updated_at"),
+)
+
+# Successes and failures are worth half after a while; they stand as of `as_of`.
+routing_outcomes = Table(
+    "routing_outcomes",
+    metadata,
+    Column("project", Text, primary_key=True),
+    Column("task_class", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("successes", Double, nullable=False, server_default=_ZERO),
+    Column("failures", Double, nullable=False, server_default=_ZERO),
+    _count("events"),
+    Column("as_of", DateTime(timezone=True), nullable=False),
 )
 
 journal_offsets = Table(

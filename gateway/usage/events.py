@@ -69,8 +69,29 @@ NOTHING_USED = TokenUsage()
 
 
 @dataclass(frozen=True, slots=True)
+class RoutingNote:
+    """How a request found its model, for its usage row.
+
+    `conversation` is the conversation's identity in hex digits. `failed_results` counts failed tool
+    results in the newest message and `repeats` tells that the request was sent before: both are the
+    verdict on the answer before. `route_detail` holds the numbers behind the choice and, under
+    "from", the model the verdict is about when it is another one.
+    """
+
+    route_reason: str = ""
+    task_class: str = ""
+    conversation: str = ""
+    failed_results: int = 0
+    repeats: bool = False
+    route_detail: JSONObject | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RequestOpened:
-    """An admitted request. `started_at` is UTC and `day` its date; times of day never move it."""
+    """An admitted request. `started_at` is UTC and `day` its date; times of day never move it.
+
+    The fields from `route_reason` to `route_detail` are those of its RoutingNote.
+    """
 
     event_id: str
     day: date
@@ -82,6 +103,12 @@ class RequestOpened:
     client: str = ""
     session_id: str | None = None
     agent_id: str | None = None
+    route_reason: str = ""
+    task_class: str = ""
+    conversation: str = ""
+    failed_results: int = 0
+    repeats: bool = False
+    route_detail: JSONObject | None = None
     asked_model: str = ""
     model: str = ""
     upstream: str = ""
@@ -102,6 +129,7 @@ class Outcome:
     model: str = ""
     upstream: str = ""
     error_code: str | None = None
+    stop_reason: str | None = None
     estimated: bool = False
     cost_usd: Decimal | None = None
     price_date: str | None = None
@@ -123,6 +151,12 @@ class UsageEvent:
     client: str
     session_id: str | None
     agent_id: str | None
+    route_reason: str
+    task_class: str
+    conversation: str
+    failed_results: int
+    repeats: bool
+    route_detail: JSONObject | None
     asked_model: str
     model: str
     upstream: str
@@ -130,6 +164,7 @@ class UsageEvent:
     status: Status
     http_status: int
     error_code: str | None
+    stop_reason: str | None
     input_tokens: int
     output_tokens: int
     cache_read_tokens: int
@@ -148,6 +183,7 @@ class UsageEvent:
     batch_id: str | None
 
 
+_NOTE = tuple(field.name for field in fields(RoutingNote))
 _OPENED = tuple(field.name for field in fields(RequestOpened))
 _NUMBERS = tuple(field.name for field in fields(TokenUsage))
 _EVENT = tuple(field.name for field in fields(UsageEvent))
@@ -168,6 +204,11 @@ def now() -> tuple[datetime, date]:
     return started_at, started_at.date()
 
 
+def note_fields(note: RoutingNote | None) -> JSONObject:
+    """The fields of an admitted request that say how it was routed; {} without a note."""
+    return {} if note is None else {name: getattr(note, name) for name in _NOTE}
+
+
 def close_event(opened: RequestOpened, outcome: Outcome, usage: UsageNumbers) -> UsageEvent:
     """The event of a request that has ended."""
     return UsageEvent(
@@ -181,6 +222,12 @@ def close_event(opened: RequestOpened, outcome: Outcome, usage: UsageNumbers) ->
         client=opened.client,
         session_id=opened.session_id,
         agent_id=opened.agent_id,
+        route_reason=opened.route_reason,
+        task_class=opened.task_class,
+        conversation=opened.conversation,
+        failed_results=opened.failed_results,
+        repeats=opened.repeats,
+        route_detail=opened.route_detail,
         asked_model=opened.asked_model,
         model=outcome.model or opened.model,
         upstream=outcome.upstream or opened.upstream,
@@ -188,6 +235,7 @@ def close_event(opened: RequestOpened, outcome: Outcome, usage: UsageNumbers) ->
         status=outcome.status,
         http_status=outcome.http_status,
         error_code=outcome.error_code,
+        stop_reason=outcome.stop_reason,
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
         cache_read_tokens=usage.cache_read_tokens,

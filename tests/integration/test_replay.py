@@ -25,7 +25,11 @@ async def test_stored_histories_replay(file: Path) -> None:
 
 
 def test_every_workflow_has_a_history() -> None:
-    assert {file.name.partition(".")[0] for file in HISTORIES} == {"retention", "usage_rollup"}
+    assert {file.name.partition(".")[0] for file in HISTORIES} == {
+        "retention",
+        "routing_outcomes",
+        "usage_rollup",
+    }
 
 
 @workflow.defn(name=USAGE_ROLLUP_WORKFLOW, sandboxed=False)

@@ -20,7 +20,7 @@ from gateway.storage.response_store import ResponseRow, ResponseTable
 from gateway.storage.turn_store import TurnRow, TurnTable
 from workflows.connection import connect
 from workflows.registry import MAINTENANCE_WORKFLOWS
-from workflows.schedules import retention_schedule
+from workflows.schedules import BY_THE_CLOCK, schedule_of
 
 QUEUE = "retention-test"
 
@@ -74,7 +74,12 @@ async def test_what_has_expired_goes_in_steps_and_the_rest_stays(
     assert (await counted(engine, "turns"), await counted(engine, "responses")) == (5, 3)
 
 
-def test_its_schedule_never_runs_two_at_a_time() -> None:
-    schedule = retention_schedule()
-    assert schedule.policy.overlap.name == "SKIP"
-    assert [each.every for each in schedule.spec.intervals] == [timedelta(hours=1)]
+def test_no_schedule_runs_two_at_a_time() -> None:
+    every = {}
+    for each in BY_THE_CLOCK:
+        schedule = schedule_of(each)
+        assert schedule.policy.overlap.name == "SKIP"
+        (interval,) = schedule.spec.intervals
+        every[each.id] = interval.every
+    assert every[RETENTION_ID] == timedelta(hours=1)
+    assert len(every) == len(BY_THE_CLOCK)

@@ -19,6 +19,7 @@ from temporalio.service import RPCError
 from gateway.durable import (
     MAINTENANCE_QUEUE,
     RETENTION_ID,
+    ROUTING_OUTCOMES_ID,
     SEARCH_ATTRIBUTES,
     USAGE_ROLLUP_ID,
     USAGE_ROLLUP_WORKFLOW,
@@ -44,6 +45,7 @@ async def client(temporal_address: str) -> AsyncIterator[Client]:
     for clean_up in (
         client.get_schedule_handle(USAGE_ROLLUP_ID).delete(),
         client.get_schedule_handle(RETENTION_ID).delete(),
+        client.get_schedule_handle(ROUTING_OUTCOMES_ID).delete(),
         client.get_workflow_handle(f"{USAGE_ROLLUP_ID}-test").terminate(),
     ):
         try:
@@ -222,7 +224,7 @@ async def test_schedules_are_made_once_and_keep_an_operators_pause(client: Clien
 
     async def names() -> bool:
         listed = {each.id async for each in await client.list_schedules()}
-        return listed == {USAGE_ROLLUP_ID, RETENTION_ID}
+        return listed == {USAGE_ROLLUP_ID, RETENTION_ID, ROUTING_OUTCOMES_ID}
 
     await until(names)
     for name in SEARCH_ATTRIBUTES:  # the server refuses a query by one that is not registered

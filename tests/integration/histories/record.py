@@ -16,20 +16,26 @@ from gateway.durable import (
     MAINTENANCE_QUEUE,
     RETENTION_ID,
     RETENTION_WORKFLOW,
+    ROUTING_OUTCOMES_ID,
+    ROUTING_OUTCOMES_WORKFLOW,
     USAGE_ROLLUP_ID,
     USAGE_ROLLUP_WORKFLOW,
+    FoldOutcomesInput,
+    FoldOutcomesResult,
     FoldUsageInput,
     FoldUsageResult,
     PartitionsInput,
     PartitionsResult,
+    PublishOutcomesInput,
+    PublishOutcomesResult,
     RemoveExpiredInput,
     RemoveExpiredResult,
     RetentionInput,
+    RoutingOutcomesInput,
     UsageRollupInput,
 )
 from gateway.stack.binaries import find_temporal
-from workflows.retention import RetentionWorkflow
-from workflows.usage_rollup import UsageRollupWorkflow
+from workflows.registry import MAINTENANCE_WORKFLOWS
 
 BACKLOGS = {"nothing_to_do": 0, "three_steps": 47, "more_than_one_run_takes": 500}
 
@@ -57,6 +63,25 @@ class ScriptedUsage:
         taken = min(self._backlog, wanted.limit)
         self._backlog -= taken
         return FoldUsageResult(taken, more=taken == wanted.limit)
+
+
+class ScriptedOutcomes:
+    """Answers as the database would with that many events waiting to be counted."""
+
+    def __init__(self, backlog: int) -> None:
+        self._backlog = backlog
+
+    @activity.defn
+    async def fold_outcomes(self, wanted: FoldOutcomesInput) -> FoldOutcomesResult:
+        """Takes up to the limit from the backlog."""
+        taken = min(self._backlog, wanted.limit)
+        self._backlog -= taken
+        return FoldOutcomesResult(taken, more=taken == wanted.limit)
+
+    @activity.defn
+    async def publish_outcomes(self, wanted: PublishOutcomesInput) -> PublishOutcomesResult:
+        """Some rows are known."""
+        return PublishOutcomesResult(7)
 
 
 class ScriptedRetention:
@@ -89,6 +114,14 @@ async def main(directory: Path) -> None:
                 (USAGE_ROLLUP_WORKFLOW, UsageRollupInput(events_per_step=20, steps=5)),
                 f"{USAGE_ROLLUP_ID}-{shown}",
                 _file(directory, "usage_rollup", shown),
+            )
+            outcomes = ScriptedOutcomes(backlog)
+            await _record(
+                client,
+                [outcomes.fold_outcomes, outcomes.publish_outcomes],
+                (ROUTING_OUTCOMES_WORKFLOW, RoutingOutcomesInput(events_per_step=20, steps=5)),
+                f"{ROUTING_OUTCOMES_ID}-{shown}",
+                _file(directory, "routing_outcomes", shown),
             )
         for shown, expired in EXPIRED.items():
             await _record(
@@ -129,7 +162,7 @@ async def _record(
     async with Worker(
         client,
         task_queue=MAINTENANCE_QUEUE,
-        workflows=[UsageRollupWorkflow, RetentionWorkflow],
+        workflows=MAINTENANCE_WORKFLOWS,
         activities=activities,
     ):
         run: WorkflowHandle[Any, Any] = await client.start_workflow(
