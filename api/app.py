@@ -22,14 +22,21 @@ from api.routes import (
     responses,
     simple_chat,
 )
-from api.routes.admin import metrics, usage
+from api.routes.admin import metrics, routing, usage
 from gateway.config import Settings, SettingsError, load_settings, secret_values
 from gateway.services import check_settings, running_services, temporal_address
 from gateway.telemetry.logs import configure_logging
 from gateway.version import VERSION
 from workflows.client import TemporalEngine
 
-ROUTERS = (models.router, responses.router, health.router, debug.router, metrics.router)
+ROUTERS = (
+    models.router,
+    responses.router,
+    health.router,
+    debug.router,
+    metrics.router,
+    routing.router,
+)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

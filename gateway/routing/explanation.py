@@ -36,8 +36,8 @@ def switch_detail(switch: Switch) -> JSONObject:
 def _arm(arm: Arm) -> JSONObject:
     return {
         "model": arm.model.id,
-        "successes": round(arm.counts.successes, 2),
-        "failures": round(arm.counts.failures, 2),
+        "successes": round(arm.counts.successes, 3),
+        "failures": round(arm.counts.failures, 3),
         "prior": round(arm.prior, 3),
         "success": round(arm.mean, 3),
         "drawn": round(arm.drawn, 3),

@@ -17,7 +17,12 @@ from gateway.routing.stickiness import Sticky, Switch, is_repeat, noted, weigh_s
 from gateway.routing.task_features import TaskFeatures, read_features
 from gateway.wire import JSONObject
 
-_GUARDED = frozenset({"incident", "security"})  # no experiments below what the score says
+GUARDED_CLASSES = frozenset({"incident", "security"})
+"""Classes without experiments below what the score says."""
+
+ONE_SHOT_THRESHOLD = 0.5
+"""Of short calls, whose score is 0: the small model, unless it fails at them."""
+
 _KEPT_THINKING = frozenset({"adaptive", "disabled", "between_tools"})  # the rest needs numbers
 
 
@@ -183,8 +188,9 @@ class Router:
         if cheaper.id == dearer.id:
             weighed = Weighed(score, 1.0, guarded=True)
         else:
-            threshold = 0.5 if name == "one_shot" else policy.heavy_threshold
-            weighed = Weighed(score, threshold, guarded=name in _GUARDED)
+            is_short = name == "one_shot"
+            threshold = ONE_SHOT_THRESHOLD if is_short else policy.heavy_threshold
+            weighed = Weighed(score, threshold, guarded=name in GUARDED_CLASSES)
         return choose(
             (cheaper, self.outcomes.of(project, name, cheaper.id)),
             (dearer, self.outcomes.of(project, name, dearer.id)),
