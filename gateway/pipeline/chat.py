@@ -8,7 +8,7 @@ from gateway import wire
 from gateway.context import RequestContext
 from gateway.pipeline.accounting import Account
 from gateway.pipeline.attempts import Begun
-from gateway.pipeline.live import LivePipeline, Prepared
+from gateway.pipeline.live import PLAINLY, LivePipeline, Prepared
 from gateway.pipeline.reply import AssembledReply, Reply, StreamedReply
 from gateway.protocols.chat_dialects import translate
 from gateway.protocols.openai_chat_answer import answer
@@ -40,8 +40,7 @@ class ChatPipeline:
         live = self.live
 
         async def prepare() -> Prepared:
-            draft = translate(parse())
-            return await live.prepared(context, draft, live.names.resolve(draft.asked_model))
+            return await live.prepared(context, translate(parse()), PLAINLY)
 
         prepared, account = await live.admit(context, prepare)
         begun = await live.begin(account, prepared.call)

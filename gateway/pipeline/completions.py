@@ -7,7 +7,7 @@ from gateway import wire
 from gateway.context import RequestContext
 from gateway.errors import GatewayError
 from gateway.pipeline.accounting import Account
-from gateway.pipeline.live import LivePipeline, Prepared
+from gateway.pipeline.live import LivePipeline, Prepared, Preparing
 from gateway.pipeline.reply import AssembledReply, Reply, Settle, StreamedReply
 from gateway.protocols.legacy_completions import (
     CompletionPlan,
@@ -20,7 +20,8 @@ from gateway.protocols.legacy_completions_stream import CompletionStream
 from gateway.protocols.openai_chat import translate
 from gateway.protocols.shared.assemble import MessageAssembler
 from gateway.protocols.shared.usage import UsageMeter
-from gateway.routing.variants import apply_variant
+
+_TYPING = Preparing(short=True, adjust=think_only_when_asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,7 @@ class CompletionPipeline:
     async def _prepared(self, context: RequestContext, request: CompletionRequest) -> Prepared:
         draft = translate(request.chat)
         draft.ignored += request.ignored
-        route = self.live.names.resolve(draft.asked_model, short=True)
-        apply_variant(draft, route.variant)
-        think_only_when_asked(draft)
-        return await self.live.prepared(context, draft, route)
+        return await self.live.prepared(context, draft, _TYPING)
 
 
 def _settles(account: Account, translator: CompletionStream) -> Settle:

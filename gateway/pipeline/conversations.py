@@ -12,6 +12,7 @@ from gateway.protocols.shared.digests import BlockDigests
 from gateway.protocols.shared.draft import Draft
 from gateway.reduction.append_log import continued_log
 from gateway.reduction.continuations import Continuations
+from gateway.reduction.lifetime import SHORT_SECONDS
 from gateway.reduction.log_store import LogStore
 from gateway.reduction.reduce import Known, Reduction
 from gateway.reduction.rewriting import Rewriter
@@ -24,6 +25,8 @@ from gateway.reduction.state import (
     storage_keys,
 )
 from gateway.reduction.state_store import StateLookup, StateStore
+from gateway.routing.router import Asking, Decision
+from gateway.routing.stickiness import Sticky
 from gateway.storage.shared_lookup import SharedLookup
 from gateway.storage.valkey import Valkey
 from gateway.wire import JSONObject
@@ -102,7 +105,7 @@ class Conversation:
         opened: _Opened,
     ) -> None:
         self._conversations = conversations
-        self._project = project
+        self.project = project
         self._now = now
         self.digests, self.shared = tools
         self._beginning, self._client_key = opened.beginning, opened.client_key
@@ -110,6 +113,8 @@ class Conversation:
         self._lookup = opened.lookup
         self._found = Found()
         self._log: list[JSONObject] | None = None
+        self._choice: Sticky | None = None
+        self._is_one_shot = False
         self.reduction: Reduction
 
     async def load(self) -> None:
@@ -122,13 +127,28 @@ class Conversation:
         if self._found.state is not None:
             return self._found.state.id
         name = self._client_key or self._beginning.whole.hex()
-        seed = f"{self._project.id}\x00{name}".encode("utf-8", "surrogatepass")
+        seed = f"{self.project.id}\x00{name}".encode("utf-8", "surrogatepass")
         return hashlib.sha256(seed).hexdigest()[:32]
 
     @property
     def is_logged(self) -> bool:
         """True when the messages sent are those of the append log, not the client's own."""
         return self._log is not None
+
+    def asking(self, *, short: bool) -> Asking:
+        """What the router must know of the conversation."""
+        previous = self._found.state
+        sticky, cached = None, 0
+        if previous is not None:
+            sticky = Sticky.from_dict(previous.choice or {})
+            is_warm = self._now - previous.at <= SHORT_SECONDS or previous.lifetime == "1h"
+            cached = previous.prompt_tokens if is_warm else 0
+        return Asking(self.project, bytes.fromhex(self.id), sticky, cached, short)
+
+    def decided(self, decision: Decision) -> None:
+        """How this request is routed."""
+        self._choice = decision.sticky
+        self._is_one_shot = decision.task_class == "one_shot"
 
     async def begin(self, draft: Draft, model: Model) -> Reduction:
         """The passes of this request. A project that keeps append logs may have the messages of
@@ -141,11 +161,12 @@ class Conversation:
             found=self._found,
             cache_ttl=draft.cache_ttl,
             cache_explicit=draft.cache_explicit,
-            chance=self._conversations.continuations.chance(self._project.id, self._client),
+            one_shot=self._is_one_shot,
+            chance=self._conversations.continuations.chance(self.project.id, self._client),
         )
         self.reduction = Reduction(
             self._conversations.rewriter,
-            self._project.reduction,
+            self.project.reduction,
             known,
             model,
             has_tools=bool(draft.body.get("tools")),
@@ -162,7 +183,7 @@ class Conversation:
         if previous is None or previous.question not in self._beginning.questions:
             return  # another conversation that begins alike
         logs = self._conversations.logs
-        log = await logs.get(self._project.id, previous.id, previous.requests)
+        log = await logs.get(self.project.id, previous.id, previous.requests)
         if log is None:
             return
         old = self._found.old_messages
@@ -175,16 +196,22 @@ class Conversation:
             draft.body = {**draft.body, "messages": continued}
 
     def remember(self, prompt_tokens: int) -> None:
-        """Keep what is known now that the upstream has begun to answer. Never waits."""
-        state = self.reduction.state(prompt_tokens)
+        """Keep what is known now that the upstream has begun to answer. Never waits.
+
+        A call that nobody continues leaves nothing, so that it stands in no conversation's place.
+        """
+        if self._is_one_shot:
+            return
+        choice = self._choice.to_dict() if self._choice is not None else None
+        state = self.reduction.state(prompt_tokens, choice)
         continuations = self._conversations.continuations
         if state.requests == 2:
-            continuations.continued(self._project.id, self._client)
+            continuations.continued(self.project.id, self._client)
         elif not self._beginning.ends:
-            continuations.begun(self._project.id, self._client)
+            continuations.begun(self.project.id, self._client)
         keys = storage_keys(
             self._beginning, self._client_key, state, may_rewrite=not self.reduction.has_tools
         )
-        self._conversations.states.save(self._project.id, keys, state)
+        self._conversations.states.save(self.project.id, keys, state)
         if self._log is not None:
-            self._conversations.logs.save(self._project.id, state.id, state.requests, self._log)
+            self._conversations.logs.save(self.project.id, state.id, state.requests, self._log)

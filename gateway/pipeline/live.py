@@ -9,23 +9,28 @@ from gateway.context import RequestContext
 from gateway.errors import GatewayError, PermissionDeniedError
 from gateway.pipeline.accounting import Account, Accounting, Asked
 from gateway.pipeline.attempts import Attempts, Begun, UpstreamCall
-from gateway.pipeline.conversations import Conversations
+from gateway.pipeline.conversations import Conversation, Conversations
 from gateway.pipeline.repairs import repairs_of
 from gateway.pipeline.reply import (
     NOBODY,
     AnswerListener,
 )
+from gateway.pipeline.routing_note import announce_decision, routing_note
 from gateway.projects import Projects
+from gateway.protocols.messages_form import without_thinking
 from gateway.protocols.model_fit import FitOptions, Fitted, fit_to_model
 from gateway.protocols.shared.draft import Draft, ReplyPlan
 from gateway.reliability.admission import AdmissionControl
 from gateway.reliability.circuit_breaker import CircuitBreaker
 from gateway.reliability.retry import client_retry_count
 from gateway.routing.names import ModelNames, Route
+from gateway.routing.router import Router, apply_decision
 from gateway.routing.variants import apply_variant
 from gateway.security.keys import read_key
 from gateway.telemetry import series
+from gateway.turns.conversation import Conversation as TurnConversation
 from gateway.turns.conversation import Turns
+from gateway.usage.events import RoutingNote
 from gateway.wire import JSONObject
 
 Render = Callable[[JSONObject], JSONObject]
@@ -43,7 +48,7 @@ class Prepared:
 
     `client_key` is the client's own key for the conversation, `messages` what is sent of it;
     `listener` hears the answer; `remember` is told the size of the prompt, in tokens, when the
-    upstream begins to answer.
+    upstream begins to answer; `routing` is for the usage row.
     """
 
     plan: ReplyPlan
@@ -53,6 +58,30 @@ class Prepared:
     messages: list[JSONObject] = field(default_factory=list)
     listener: AnswerListener = NOBODY
     remember: Callable[[int], None] | None = None
+    routing: RoutingNote | None = None
+
+
+def as_it_is(_: Draft) -> None:
+    """Leaves a draft alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preparing:
+    """How the requests of a protocol are prepared.
+
+    `short`: its endpoint serves short calls only. `client_carries`: it has a place for thinking;
+    `thinking_models` are those whose thinking stands in the request. `adjust` may change the draft
+    once its model is known.
+    """
+
+    short: bool = False
+    client_carries: bool = False
+    thinking_models: frozenset[str] = frozenset()
+    adjust: Callable[[Draft], None] = as_it_is
+
+
+PLAINLY = Preparing()
+"""As chat completions are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +95,7 @@ class LivePipeline:
 
     projects: Projects
     admission: AdmissionControl
-    names: ModelNames
+    router: Router
     fit_options: FitOptions
     turns: Turns
     conversations: Conversations
@@ -75,6 +104,11 @@ class LivePipeline:
     accounting: Accounting
     upstream: str
     from_simulator: bool
+
+    @property
+    def names(self) -> ModelNames:
+        """How model names are read."""
+        return self.router.names
 
     async def authenticate(self, context: RequestContext) -> None:
         """Find the caller by the key in the headers; before anything else of a request."""
@@ -96,65 +130,80 @@ class LivePipeline:
             family = prepared.route.model.family
             passage = self.breaker.enter(f"{self.upstream}/{family}")
             plan = prepared.plan
-            asked = Asked(plan.asked_model, plan.stream, prepared.client_key)
+            asked = Asked(
+                plan.asked_model, plan.stream, prepared.client_key, routing=prepared.routing
+            )
             account = self.accounting.open(context, asked, prepared.route, passage)
             account.on_begin = prepared.remember
             return prepared, account
 
-    async def prepared(
-        self, context: RequestContext, draft: Draft, route: Route, *, client_carries: bool = False
-    ) -> Prepared:
-        """The request of `draft`, with its stored turns put back, for the model of `route`.
-
-        `client_carries`: the client's protocol has a place for thinking.
-        """
-        project = context.known_caller().project.id
+    async def prepared(self, context: RequestContext, draft: Draft, how: Preparing) -> Prepared:
+        """The request of `draft` as it is sent: routed, with its stored turns put back, reduced."""
         # Sent now, beside the admission; what is known of the conversation and its turns comes back
         # in one round trip.
         conversation = self.conversations.open(context, draft)
-        digests = conversation.digests
-        turns = self.turns.open(
-            project,
-            draft.body,
-            client_carries=client_carries,
-            digests=digests,
-            shared=conversation.shared,
-        )
+        turns = self._open_turns(draft, conversation, how)
         conversation.shared.send()
-        apply_variant(draft, route.variant)
         await conversation.load()
         await turns.load()
-        reduction = await conversation.begin(draft, route.model)
+        decision = self.router.decide(draft, conversation.asking(short=how.short))
+        conversation.decided(decision)
+        announce_decision(context, decision)
+        model = decision.route.model
+        if how.thinking_models - {model.id}:
+            # Another model's thinking would be refused, or dropped without a word.
+            draft.body = without_thinking(draft.body)
+            turns = self._open_turns(draft, conversation, how, alone=True)
+            await turns.load()
+        apply_variant(draft, decision.route.variant)
+        how.adjust(draft)
+        apply_decision(draft, decision)
+        reduction = await conversation.begin(draft, model)
         if not conversation.is_logged:
-            draft.body["messages"] = turns.restore(route.model)
-        draft.body = reduction.rewrite(draft.body, digests, turns.fixed)
+            draft.body["messages"] = turns.restore(model)
+        draft.body = reduction.rewrite(draft.body, conversation.digests, turns.fixed)
         turns.rewritten(draft.body["messages"])
         draft.instructions += reduction.instructions
-        fitted = fit_to_model(draft, route.model, self.fit_options)
-        body = turns.prepare(fitted.body, route.model)
-        if body is not fitted.body:
-            fitted = replace(fitted, body=body)
+        fitted = fit_to_model(draft, model, self.fit_options)
+        sent, beta = reduction.delegate(turns.prepare(fitted.body, model))
+        if sent is not fitted.body:
+            fitted = replace(fitted, body=sent)
         turns.expect(fitted.reply)
-        self.announce(context, route, fitted)
-        delegated, beta = reduction.delegate(fitted.body)
-        fitted = replace(fitted, body=delegated)
+        self.announce(context, decision.route, fitted)
 
         def finished(body: JSONObject) -> bytes:
-            return wire.dumps(reduction.mark(body, digests))
+            return wire.dumps(reduction.mark(body, conversation.digests))
 
         call = UpstreamCall(
             "/v1/messages",
             finished(fitted.body),
             _HEADERS if beta is None else {**_HEADERS, "anthropic-beta": beta},
-            route.model.id,
+            model.id,
             client_retries=client_retry_count(context.headers),
             repair=repairs_of(
-                fitted, finished, lambda name, body: turns.repaired(name, body, route.model)
+                fitted, finished, lambda name, body: turns.repaired(name, body, model)
             ),
         )
-        messages = fitted.body["messages"]
         return Prepared(
-            fitted.reply, route, call, draft.user_key, messages, turns, conversation.remember
+            fitted.reply,
+            decision.route,
+            call,
+            client_key=draft.user_key,
+            messages=fitted.body["messages"],
+            listener=turns,
+            remember=conversation.remember,
+            routing=routing_note(decision, bytes.fromhex(conversation.id)),
+        )
+
+    def _open_turns(
+        self, draft: Draft, conversation: Conversation, how: Preparing, *, alone: bool = False
+    ) -> TurnConversation:
+        return self.turns.open(
+            conversation.project.id,
+            draft.body,
+            client_carries=how.client_carries,
+            digests=conversation.digests,
+            shared=None if alone else conversation.shared,
         )
 
     def announce(self, context: RequestContext, route: Route, fitted: Fitted | None) -> None:

@@ -10,9 +10,8 @@ from gateway.context import RequestContext
 from gateway.errors import NotFoundError
 from gateway.pipeline.attempts import Event
 from gateway.pipeline.forward import ForwardedBody
-from gateway.pipeline.live import LivePipeline, Prepared
+from gateway.pipeline.live import LivePipeline, Prepared, Preparing
 from gateway.pipeline.reply import AnswerListener, AssembledReply, Reply, StreamedReply
-from gateway.protocols.messages_form import without_thinking
 from gateway.protocols.openai_responses import (
     Recalled,
     Translated,
@@ -159,12 +158,9 @@ class ResponsesPipeline:
         return found
 
     async def _prepared(self, context: RequestContext, request: _Request) -> Prepared:
-        draft, others = request.translated.draft, request.translated.thinking_models
-        route = self.live.names.resolve(draft.asked_model)
-        if others - {route.model.id}:
-            # Another model's thinking would be refused, or dropped without a word.
-            draft.body = without_thinking(draft.body)
-        return await self.live.prepared(context, draft, route, client_carries=True)
+        translated = request.translated
+        how = Preparing(client_carries=True, thinking_models=frozenset(translated.thinking_models))
+        return await self.live.prepared(context, translated.draft, how)
 
     def _keep(
         self,

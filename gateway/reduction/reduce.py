@@ -282,16 +282,18 @@ class Reduction:
             requests=previous.requests + 1,
             extended=previous.extended + bool(self.report.appends),
             pauses=self._pauses(),
-            choice=previous.choice,
             summary=previous.summary,
         )
 
-    def state(self, prompt_tokens: int) -> ConversationState:
-        """What to remember, now that the API has counted the prompt (0: it has not)."""
-        state = self._after_this()
+    def state(self, prompt_tokens: int, choice: JSONObject | None = None) -> ConversationState:
+        """What to remember, now that the API has counted the prompt (0: it has not).
+
+        `choice` is how the conversation is routed.
+        """
+        state = replace(self._after_this(), choice=choice)
         if self._layout is None or not prompt_tokens:
             return state
-        return state.measured(self._layout.size / prompt_tokens)
+        return state.measured(self._layout.size / prompt_tokens, prompt_tokens)
 
 
 def _newest_user_blocks(body: JSONObject) -> int:

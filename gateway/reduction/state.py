@@ -37,11 +37,11 @@ class ConversationState:
     tools and system, and `BLOCK_BYTES` for each block of the messages. `client_system` is the
     digest of the system text as the client sent it. `known_messages` is how many messages the
     client had sent. `extended` counts the requests that continued the one before; `question` is a
-    digest of how the newest user text began. `bytes_per_token` is measured on the API's usage, 0
-    until it is known. `passes` are the choices made when the conversation began; `choice` is how it
-    is routed. `call` is the client's first call (see `first_call`); `ordinal_ids`: it makes new ids
-    for its calls each time. `lifetime` is that of the marks set last. `compacted` is the message
-    before which old results are shortened, `summary` the key of the summary in use.
+    digest of how the newest user text began. `bytes_per_token` and `prompt_tokens` are by the API's
+    usage, 0 until it is known. `passes` are the choices made when the conversation began; `choice`
+    is how it is routed. `call` is the client's first call (see `first_call`); `ordinal_ids`: it
+    makes new ids for its calls each time. `lifetime` is that of the marks set last. `compacted` is
+    the message before which old results are shortened, `summary` the key of the summary in use.
     """
 
     id: str
@@ -55,6 +55,7 @@ class ConversationState:
     extended: int = 0
     pauses: Pauses = field(default_factory=Pauses)
     bytes_per_token: float = 0.0
+    prompt_tokens: int = 0
     passes: JSONObject = field(default_factory=dict)
     choice: JSONObject | None = None
     lines: SystemLines = field(default_factory=SystemLines)
@@ -69,9 +70,9 @@ class ConversationState:
         """True when at least half of its requests continued the one before."""
         return self.extended * 2 >= self.requests - 1
 
-    def measured(self, bytes_per_token: float) -> "ConversationState":
+    def measured(self, bytes_per_token: float, prompt_tokens: int) -> "ConversationState":
         """The same with what the API's usage told."""
-        return replace(self, bytes_per_token=bytes_per_token)
+        return replace(self, bytes_per_token=bytes_per_token, prompt_tokens=prompt_tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +220,7 @@ def dump_state(state: ConversationState) -> bytes:
         "extended": state.extended,
         "pauses": [state.pauses.steps, state.pauses.long],
         "bytes_per_token": state.bytes_per_token,
+        "prompt_tokens": state.prompt_tokens,
         "passes": state.passes,
         "choice": state.choice,
         "lines": state.lines.digests.hex(),
@@ -251,6 +253,7 @@ def load_state(data: bytes) -> ConversationState | None:
             extended=head["extended"],
             pauses=Pauses(*head["pauses"]),
             bytes_per_token=head["bytes_per_token"],
+            prompt_tokens=head["prompt_tokens"],
             passes=head["passes"],
             choice=head["choice"],
             lines=SystemLines(bytes.fromhex(head["lines"]), tuple(head["moved"])),

@@ -6,11 +6,9 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from gateway.config import Settings
-from gateway.pipeline.accounting import Accounting
 from gateway.pipeline.attempts import Attempts
 from gateway.pipeline.conversations import Conversations
 from gateway.pipeline.live import LivePipeline
-from gateway.projects import Projects
 from gateway.protocols.model_fit import FitOptions
 from gateway.protocols.openai_embeddings import provider_error
 from gateway.reduction.log_store import LogStore
@@ -20,67 +18,48 @@ from gateway.reduction.state_store import StateStore
 from gateway.reliability.admission import AdmissionControl
 from gateway.reliability.circuit_breaker import CircuitBreaker, CircuitState
 from gateway.reliability.retry import RetryPolicy
-from gateway.routing.names import ModelNames
 from gateway.security.sealing import Sealer
-from gateway.services.from_settings import reduction_tables, secret, upstream_key
+from gateway.services.from_settings import reduction_tables, secret
+from gateway.services.parts import Parts
 from gateway.storage.valkey import Valkey
 from gateway.turns.conversation import Turns
 from gateway.upstream.embeddings import EmbeddingTransport
-from gateway.upstream.transport import UpstreamTransport
 
 _log = logging.getLogger("gateway.services")
 
 _STATE_SECONDS = 259_200  # three days: the model of a conversation stays that long
 
 
-def transport_of(settings: Settings) -> UpstreamTransport:
-    """The connections to the upstream."""
-    return UpstreamTransport(
-        settings.anthropic_base_url,
-        upstream_key(settings),
-        first_byte_seconds=settings.upstream_timeout_seconds,
-        idle_seconds=settings.upstream_idle_seconds,
-    )
-
-
-def live_pipeline(
-    settings: Settings,
-    names: ModelNames,
-    projects: Projects,
-    valkey: Valkey,
-    kept: tuple[Turns, Conversations],
-    upstream: tuple[UpstreamTransport, Accounting],
-) -> LivePipeline:
+def live_pipeline(parts: Parts) -> LivePipeline:
     """The steps of a live request, for one upstream."""
-    transport, accounting = upstream
-    turns, conversations = kept
+    settings, accounting = parts.settings, parts.accounting
     policy = RetryPolicy(
         settings.retry_enabled, settings.retry_max_attempts, settings.retry_backoff_base
     )
     return LivePipeline(
-        projects=projects,
+        projects=parts.projects,
         admission=AdmissionControl(
-            valkey,
+            parts.valkey,
             accounting.metrics,
             enabled=settings.rate_limit_enabled,
             requests_per_minute=settings.rate_limit_rpm,
             processes=settings.api_processes,
         ),
-        names=names,
+        router=parts.router,
         fit_options=FitOptions(
             thinking_reserve_tokens=settings.thinking_reserve_tokens,
             show_reasoning=settings.show_reasoning,
             fast_mode=settings.enable_fast_mode,
         ),
-        turns=turns,
-        conversations=conversations,
+        turns=Turns(parts.turn_store),
+        conversations=conversations_of(settings, parts.valkey, parts.sealer),
         breaker=CircuitBreaker(
             enabled=settings.circuit_breaker_enabled,
             threshold=settings.circuit_breaker_threshold,
             timeout_seconds=settings.circuit_breaker_timeout,
             on_change=_log_breaker,
         ),
-        attempts=Attempts(transport, policy, accounting.attempt_failed),
+        attempts=Attempts(parts.transport, policy, accounting.attempt_failed),
         accounting=accounting,
         upstream=accounting.upstream,
         from_simulator=settings.upstream_is_simulator,

@@ -20,6 +20,9 @@ _POOL_WAIT_SECONDS = 5
 _RECYCLE_SECONDS = 1800  # poolers and load balancers commonly drop connections after an hour
 _LIBPQ_ONLY = frozenset({"channel_binding", "gssencmode", "target_session_attrs"})
 
+Engine = AsyncEngine
+"""A pool of connections to PostgreSQL."""
+
 
 def create_engine(
     database_url: str, *, pool_size: int = POOL_SIZE, application_name: str = "coding-gateway"

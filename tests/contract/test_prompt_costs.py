@@ -11,6 +11,7 @@ import redis
 from gateway.protocols.chat_dialects import translate
 from gateway.reduction.references import decode_references
 from tests.contract.harness.gateway import Gateway, frozen
+from tests.contract.harness.processes import until
 from tests.contract.harness.simulator import Simulator
 
 TOOL: Any = {
@@ -110,7 +111,12 @@ def test_most_of_the_prompt_is_read_from_the_cache(
 ) -> None:
     before = gateway.usage()["totals"]
     agent(client, 12)
-    after = gateway.usage()["totals"]
+
+    def counted() -> Any:
+        totals = gateway.usage()["totals"]
+        return totals if totals["requests"] >= before["requests"] + 12 else None
+
+    after = until(counted, "the usage of these requests is shipped")
     read = after["cache_read_tokens"] - before["cache_read_tokens"]
     fresh = after["input_tokens"] - before["input_tokens"]
     assert read > 4 * fresh

@@ -155,6 +155,9 @@ def test_errors_of_the_upstream_fit_the_document(
     validate(document, answer_schema(operation, response), response.json())
 
 
+WANT_A_NAME = {"/admin/routing/explain"}  # of a request or a conversation
+
+
 def test_every_documented_path_answers(document: dict[str, Any], http: httpx2.Client) -> None:
     stored = http.post("/v1/responses", json={"model": "auto", "input": "hi"}).json()["id"]
     for path, operations in document["paths"].items():
@@ -163,6 +166,9 @@ def test_every_documented_path_answers(document: dict[str, Any], http: httpx2.Cl
             if method != "get":
                 continue
             response = http.get(path.format(name="auto", response_id=stored))
+            if path in WANT_A_NAME:
+                assert response.status_code == 400, path
+                continue
             assert response.status_code == 200, path
             if response.headers["content-type"].startswith("application/json"):
                 validate(document, answer_schema(operation, response), response.json())

@@ -29,8 +29,8 @@ class ScriptedUpstream:
                 self.bodies.append(await reader.readexactly(length))
                 more = len(self._handlers) > 1
                 await (self._handlers.pop(0) if more else self._handlers[0])(reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # the client has gone, or the test has ended
         finally:
             self.closed.set()
             writer.close()

@@ -1,0 +1,101 @@
+"""The parts that services are made of: every client and store of an API process, built once."""
+
+import os
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.config import Settings, default_data_dir
+from gateway.pipeline.accounting import Accounting
+from gateway.projects import Projects
+from gateway.routing.router import Router
+from gateway.security.keys import hash_key
+from gateway.security.sealing import Sealer
+from gateway.services.from_settings import (
+    catalog_of,
+    names_of,
+    required,
+    sealer_of,
+    secret,
+    source_of,
+    upstream_key,
+)
+from gateway.services.routing import router_of
+from gateway.storage.database import Engine, create_engine
+from gateway.storage.project_store import ProjectStore
+from gateway.storage.response_store import ResponseTable
+from gateway.storage.turn_store import TurnTable
+from gateway.storage.usage_store import UsageStore
+from gateway.storage.valkey import Valkey
+from gateway.telemetry.metrics import MetricStore
+from gateway.turns.responses import StoredResponses
+from gateway.turns.store import TurnStore
+from gateway.upstream.transport import UpstreamTransport
+from gateway.usage.journal import Journal
+from gateway.usage.recorder import Recorder
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the pipelines share. `source` is what answers, see `Services.model_source`."""
+
+    settings: Settings
+    engine: Engine
+    valkey: Valkey
+    metrics: MetricStore
+    recorder: Recorder
+    transport: UpstreamTransport
+    accounting: Accounting
+    projects: Projects
+    router: Router
+    sealer: Sealer
+    turn_store: TurnStore
+    stored_responses: StoredResponses
+    source: str
+
+
+async def open_parts(settings: Settings, stack: AsyncExitStack) -> Parts:
+    """The parts, closed in order by `stack`. Raises SettingsError for what cannot work."""
+    catalog = catalog_of(settings)
+    router = router_of(settings, names_of(settings, catalog))
+    source = source_of(settings)
+    data_dir: Path = settings.data_dir or default_data_dir()
+    engine = create_engine(required("DATABASE_URL", secret(settings.database_url)))
+    stack.push_async_callback(engine.dispose)
+    metrics = MetricStore(data_dir / "metrics", "api")
+    stack.callback(metrics.close)
+    journal = Journal(data_dir / "journal", f"api-{os.getpid()}")
+    recorder = Recorder(journal, UsageStore(engine), catalog)
+    stack.push_async_callback(recorder.finish)
+    valkey = Valkey(required("REDIS_URL", secret(settings.redis_url)))
+    stack.push_async_callback(valkey.close)
+    transport = await stack.enter_async_context(transport_of(settings))
+    projects = Projects(settings, ProjectStore(engine), hash_key)
+    stack.push_async_callback(projects.close)
+    sealer = sealer_of(settings)
+    seconds, days = settings.turn_ttl_seconds, settings.responses_ttl_days
+    return Parts(
+        settings=settings,
+        engine=engine,
+        valkey=valkey,
+        metrics=metrics,
+        recorder=recorder,
+        transport=transport,
+        accounting=Accounting(journal, metrics, catalog, source),
+        projects=projects,
+        router=router,
+        sealer=sealer,
+        turn_store=TurnStore(valkey, TurnTable(engine), sealer, ttl_seconds=seconds),
+        stored_responses=StoredResponses(valkey, ResponseTable(engine), sealer, ttl_days=days),
+        source=source,
+    )
+
+
+def transport_of(settings: Settings) -> UpstreamTransport:
+    """The connections to the upstream."""
+    return UpstreamTransport(
+        settings.anthropic_base_url,
+        upstream_key(settings),
+        first_byte_seconds=settings.upstream_timeout_seconds,
+        idle_seconds=settings.upstream_idle_seconds,
+    )
