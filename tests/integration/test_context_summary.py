@@ -26,10 +26,15 @@ from gateway.durable import (
     context_summary_id,
 )
 from gateway.pipeline.summary_requests import SummaryRequests
+from gateway.policies import ContextPolicy
+from gateway.protocols.messages_form import text_block
+from gateway.protocols.shared.digests import BlockDigests
+from gateway.reduction.context_cut import ContextCut, ContextCuts
 from gateway.reduction.context_summary import SummarySource, SummaryStore
 from gateway.security.sealing import sealer_from
 from gateway.storage.shared_lookup import SharedLookup
 from gateway.storage.valkey import Valkey
+from gateway.wire import JSONObject
 from tests.contract.harness.simulator import Simulator, running_simulator
 from workflows.client import TemporalEngine
 from workflows.connection import connect
@@ -271,3 +276,35 @@ async def test_a_source_is_kept_once_and_read_back(valkey: Valkey) -> None:
     assert await store.source("mine", "0" * 32) == source
     await store.drop_source("mine", "0" * 32)
     assert await store.source("mine", "0" * 32) is None
+
+
+async def test_a_cut_uses_the_summary_that_is_there_in_time_and_stays_with_its_choice(
+    valkey: Valkey,
+) -> None:
+    messages: list[JSONObject] = [{"role": "user", "content": [text_block("Mend the build.")]}]
+    for number in range(60):
+        answer = {"role": "assistant", "content": [text_block(f"step {number} " * 150)]}
+        messages += [answer, {"role": "user", "content": [text_block(f"go on {number}")]}]
+    policy = ContextPolicy(8_000, "model")
+
+    async def opened(cuts: ContextCuts) -> ContextCut:
+        shared = SharedLookup(valkey)
+        found = cuts.open("cut", messages, policy, BlockDigests(), shared)
+        shared.send()
+        await found.load()
+        return found
+
+    cuts = ContextCuts(store_on(valkey))
+    late = await opened(cuts)
+    assert "An extract" in str(late.prune(messages, None).messages[0])
+    assert late.record is not None
+    await store_on(valkey).save("cut", late.record.removeprefix("-"), WRITTEN)
+    again = await opened(cuts)
+    assert WRITTEN not in str(again.prune(messages, late.record).messages[0])
+
+    in_time = await opened(cuts)
+    pruned = in_time.prune(messages, None)
+    assert WRITTEN in str(pruned.messages[0])
+    in_time.remember()
+    other_process = await opened(ContextCuts(store_on(valkey)))
+    assert other_process.prune(messages, in_time.record) == pruned
