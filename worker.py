@@ -19,7 +19,7 @@ from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from activities.registry import maintenance_activities
-from gateway.config import SettingsError, load_settings, secret_values
+from gateway.config import Settings, SettingsError, load_settings, secret_values
 from gateway.durable import MAINTENANCE_QUEUE, EngineAddress, engine_address
 from gateway.telemetry.logs import configure_logging
 from workflows.connection import connect
@@ -45,14 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"{error.message}\n")
         return 2
     configure_logging(settings.log_level, secret_values(settings))
-    valkey = settings.redis_url.get_secret_value() if settings.redis_url else None
-    asyncio.run(_run(address, (settings.database_url.get_secret_value(), valkey), chosen))
+    asyncio.run(_run(address, settings, chosen))
     return 0
 
 
-async def _run(
-    address: EngineAddress, stores: tuple[str, str | None], chosen: argparse.Namespace
-) -> None:
+async def _run(address: EngineAddress, settings: Settings, chosen: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
@@ -64,7 +61,7 @@ async def _run(
             client,
             task_queue=chosen.task_queue,
             workflows=MAINTENANCE_WORKFLOWS,
-            activities=await exits.enter_async_context(maintenance_activities(*stores)),
+            activities=await exits.enter_async_context(maintenance_activities(settings)),
             graceful_shutdown_timeout=_GRACE,
         )
         await exits.enter_async_context(worker)

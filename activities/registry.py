@@ -1,12 +1,28 @@
 """The activities of each task queue, on the stores they need."""
 
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+from activities.context_summary import ContextSummaryActivities
 from activities.retention import RetentionActivities
 from activities.routing_outcomes import RoutingOutcomesActivities
 from activities.usage_rollup import UsageRollupActivities
+from gateway.catalog.models import Catalog, Model
+from gateway.config import Settings, default_data_dir
+from gateway.pipeline.summary_writer import SummaryWriter
+from gateway.reduction.context_summary import SummaryStore
+from gateway.services.background import start, stop
+from gateway.services.from_settings import (
+    catalog_of,
+    names_of,
+    required,
+    sealer_of,
+    secret,
+    source_of,
+    upstream_key,
+)
 from gateway.storage.database import create_engine
 from gateway.storage.response_store import ResponseTable
 from gateway.storage.routing_outcomes import OutcomeBoard, RoutingOutcomeStore
@@ -14,39 +30,90 @@ from gateway.storage.turn_store import TurnTable
 from gateway.storage.usage_rollup import UsageRollupStore
 from gateway.storage.usage_store import UsageStore
 from gateway.storage.valkey import Valkey
+from gateway.upstream.messages_client import MessagesClient
+from gateway.usage.journal import Journal
+from gateway.usage.recorder import Recorder
 
-_VALKEY_SECONDS = 2.0  # nobody waits for the worker
+SUMMARY_TTL_SECONDS = 259_200  # three days: a conversation is remembered that long
+
+_VALKEY_SECONDS = 5.0  # nobody waits for a worker
+_MODEL_SECONDS = 120.0
 
 
 @asynccontextmanager
-async def maintenance_activities(
-    database_url: str, valkey_url: str | None = None
-) -> AsyncIterator[list[Callable[..., Any]]]:
-    """What runs by the clock. Connections are closed on leaving.
+async def maintenance_activities(settings: Settings) -> AsyncIterator[list[Callable[..., Any]]]:
+    """What runs by the clock, and summaries. Connections are closed on leaving.
 
-    Without Valkey the API processes are not told what routing has learned.
+    Without Valkey the API processes are not told what routing has learned, and there are no
+    summaries. Raises SettingsError for what cannot work.
     """
-    engine = create_engine(database_url, application_name="coding-gateway worker")
-    usage = UsageRollupActivities(UsageStore(engine), UsageRollupStore(engine))
-    retention = RetentionActivities(
-        {
-            "turns": TurnTable(engine).delete_expired,
-            "responses": ResponseTable(engine).delete_expired,
-        }
-    )
-    async with AsyncExitStack() as exits:
-        exits.push_async_callback(engine.dispose)
-        board = None
-        if valkey_url is not None:
-            valkey = Valkey(valkey_url, timeout_seconds=_VALKEY_SECONDS)
-            exits.push_async_callback(valkey.close)
-            await valkey.start()
-            board = OutcomeBoard(valkey)
+    async with AsyncExitStack() as stack:
+        url = required("DATABASE_URL", secret(settings.database_url))
+        engine = create_engine(url, application_name="coding-gateway worker")
+        stack.push_async_callback(engine.dispose)
+        events = UsageStore(engine)
+        usage = UsageRollupActivities(events, UsageRollupStore(engine))
+        retention = RetentionActivities(
+            {
+                "turns": TurnTable(engine).delete_expired,
+                "responses": ResponseTable(engine).delete_expired,
+            }
+        )
+        valkey = await _valkey(settings, stack)
+        board = OutcomeBoard(valkey) if valkey is not None else None
         outcomes = RoutingOutcomesActivities(RoutingOutcomeStore(engine), board)
+        writer = await _summary_writer(settings, events, valkey, stack)
+        summaries = ContextSummaryActivities(writer)
         yield [
             usage.make_usage_partitions,
             usage.fold_usage,
             retention.remove_expired,
             outcomes.fold_outcomes,
             outcomes.publish_outcomes,
+            summaries.write_context_summary,
         ]
+
+
+async def _valkey(settings: Settings, stack: AsyncExitStack) -> Valkey | None:
+    if settings.redis_url is None:
+        return None
+    valkey = Valkey(settings.redis_url.get_secret_value(), timeout_seconds=_VALKEY_SECONDS)
+    stack.push_async_callback(valkey.close)
+    await valkey.start()
+    return valkey
+
+
+async def _summary_writer(
+    settings: Settings, events: UsageStore, valkey: Valkey | None, stack: AsyncExitStack
+) -> SummaryWriter | None:
+    """What writes summaries; None for a worker that lacks what it takes."""
+    reaches_upstream = settings.upstream_is_simulator or settings.anthropic_api_key is not None
+    if valkey is None or settings.encryption_keys is None or not reaches_upstream:
+        return None
+    catalog = catalog_of(settings)
+    journal = await _journal(settings, events, catalog, stack)
+    client = await stack.enter_async_context(
+        MessagesClient(
+            settings.anthropic_base_url, upstream_key(settings), timeout_seconds=_MODEL_SECONDS
+        )
+    )
+    store = SummaryStore(valkey, sealer_of(settings), ttl_seconds=SUMMARY_TTL_SECONDS)
+    model = _small_model(settings, catalog)
+    return SummaryWriter(store, client, journal, catalog, model, source_of(settings))
+
+
+async def _journal(
+    settings: Settings, events: UsageStore, catalog: Catalog, stack: AsyncExitStack
+) -> Journal:
+    """This worker's usage journal, shipped as it grows."""
+    directory = (settings.data_dir or default_data_dir()) / "journal"
+    journal = Journal(directory, f"worker-{os.getpid()}")
+    recorder = Recorder(journal, events, catalog)
+    stack.push_async_callback(recorder.finish)
+    stack.push_async_callback(stop, start("usage-recorder", recorder.run()))
+    return journal
+
+
+def _small_model(settings: Settings, catalog: Catalog) -> Model:
+    names = names_of(settings, catalog)
+    return names.small or names.default

@@ -26,8 +26,15 @@ ROUTING_OUTCOMES_WORKFLOW = "RoutingOutcomesWorkflow"
 ROUTING_OUTCOMES_ID = "routing-outcomes"
 """Id of the schedule, and the beginning of the id of each of its runs."""
 
+CONTEXT_SUMMARY_WORKFLOW = "ContextSummaryWorkflow"
+
 SEARCH_ATTRIBUTES = ("GatewayProject", "GatewayKind", "GatewayStatus")
 """Keywords that every workflow can be found by."""
+
+
+def context_summary_id(key: str) -> str:
+    """Id of the workflow that writes the summary of that key."""
+    return f"context-summary-{key}"
 
 
 class DurableUnavailableError(UnavailableError):
@@ -194,6 +201,23 @@ class PublishOutcomesResult:
     rows: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class ContextSummaryInput:
+    """A summary to write: its text lies sealed in Valkey under the project and the key."""
+
+    project: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContextSummaryResult:
+    """How much was written; zeros when there was nothing to do any more."""
+
+    chars: int
+    input_tokens: int
+    output_tokens: int
+
+
 class DurableEngine(Protocol):
     """The engine as the gateway sees it. Every method but `close` has a deadline.
 
@@ -208,6 +232,9 @@ class DurableEngine(Protocol):
 
     async def roll_up_usage_now(self) -> None:
         """Starts a roll-up unless one is running."""
+
+    async def start_context_summary(self, wanted: ContextSummaryInput) -> None:
+        """Starts the writing of a summary, unless it was started before."""
 
     async def close(self) -> None:
         """Lets go of the connection."""

@@ -11,7 +11,12 @@ import ssl
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, TypeVar
 
-from gateway.durable import USAGE_ROLLUP_ID, DurableUnavailableError, EngineAddress
+from gateway.durable import (
+    USAGE_ROLLUP_ID,
+    ContextSummaryInput,
+    DurableUnavailableError,
+    EngineAddress,
+)
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -51,6 +56,10 @@ class TemporalEngine:
         """Triggers the roll-up's schedule, which skips it while one runs."""
         await self._in_time(self._trigger(USAGE_ROLLUP_ID))
 
+    async def start_context_summary(self, wanted: ContextSummaryInput) -> None:
+        """Starts the workflow; one of that id, be it done, is left alone."""
+        await self._in_time(self._start_context_summary(wanted))
+
     async def close(self) -> None:
         """Forgets the connection; it ends with its last reference."""
         self._client = None
@@ -63,6 +72,11 @@ class TemporalEngine:
     async def _trigger(self, schedule_id: str) -> None:
         client = await self._connected()
         await client.get_schedule_handle(schedule_id).trigger()
+
+    async def _start_context_summary(self, wanted: ContextSummaryInput) -> None:
+        from workflows import starts  # noqa: PLC0415 - imports Temporal's package
+
+        await starts.start_context_summary(await self._connected(), wanted)
 
     async def _connected(self) -> "Client":
         from workflows.connection import connect  # noqa: PLC0415 - imports Temporal's package

@@ -22,7 +22,27 @@ def database_step(summary: str) -> ActivityConfig:
     }
 
 
+def model_call(summary: str) -> ActivityConfig:
+    """One request to Claude that no client waits for. `summary` is for people."""
+    return {
+        "summary": summary,
+        # The request is given up after 120 s; the step of a killed worker is waited for as long.
+        "start_to_close_timeout": timedelta(seconds=140),
+        # What it is made from is kept for an hour.
+        "schedule_to_close_timeout": timedelta(minutes=50),
+        "retry_policy": RetryPolicy(
+            initial_interval=timedelta(seconds=2),
+            backoff_coefficient=2.0,
+            maximum_interval=timedelta(minutes=2),
+            maximum_attempts=8,  # each may have to be paid for
+        ),
+    }
+
+
 WORKFLOW_TASK_TIMEOUT = timedelta(seconds=10)
+
+CONTEXT_SUMMARY_RUN_TIMEOUT = timedelta(hours=1)
+"""A summary that comes later is of no use."""
 
 MAINTENANCE_RUN_TIMEOUT = timedelta(minutes=30)
 """A run by the clock that takes longer is stuck; the next one takes over."""

@@ -1,5 +1,6 @@
 """The workflows of each task queue."""
 
+from workflows.context_summary import ContextSummaryWorkflow
 from workflows.retention import RetentionWorkflow
 from workflows.routing_outcomes import RoutingOutcomesWorkflow
 from workflows.usage_rollup import UsageRollupWorkflow
@@ -8,5 +9,6 @@ MAINTENANCE_WORKFLOWS: tuple[type, ...] = (
     UsageRollupWorkflow,
     RetentionWorkflow,
     RoutingOutcomesWorkflow,
+    ContextSummaryWorkflow,
 )
-"""What runs by the clock."""
+"""What runs by the clock, and what is small enough to run beside it."""

@@ -11,6 +11,7 @@ from gateway.reduction.context_lines import (
     is_wish,
     user_lines,
 )
+from gateway.storage.shelf import Shelf
 from gateway.wire import JSONObject
 
 _SHORT_CHARS = 1_200  # what a person typed is kept whole up to here; longer texts are pasted ones
@@ -24,6 +25,10 @@ _READ = "Files that were read"
 
 _SECTIONS = {_WISHES: 0.4, _ERRORS: 0.3, _EDITED: 0.1, _DECISIONS: 0.2, _COMMANDS: 0.1, _READ: 0.1}
 """In order of their weight, with the share each may take before the next had its turn."""
+
+_CACHED_EXTRACTS = 500
+_CACHED_CHARS = 8 * 2**20
+_CACHED_SECONDS = 3_600
 
 _MARKER_CHARS = 300  # what declares the cut
 _NOTE_CHARS = 40  # what a section's title takes beside its name
@@ -44,6 +49,23 @@ def extract(removed: Sequence[JSONObject], limit_chars: int) -> str:
     parts = [declaration(len(removed))]
     parts += [sections[name].shown() for name in _SECTIONS if sections[name].taken]
     return "\n\n".join(parts)
+
+
+class ExtractCache:
+    """The extracts made last. One per process, for speed only: a cut is sent again every turn."""
+
+    def __init__(self) -> None:
+        self._made: Shelf[tuple[str, int], str] = Shelf(
+            max_entries=_CACHED_EXTRACTS, max_size=_CACHED_CHARS
+        )
+
+    def get(self, key: str, removed: Sequence[JSONObject], limit_chars: int) -> str:
+        """`extract(removed, limit_chars)`; `key` stands for `removed` (see `summary_key`)."""
+        known = self._made.get((key, limit_chars))
+        if known is None:
+            known = extract(removed, limit_chars)
+            self._made.put((key, limit_chars), known, _CACHED_SECONDS, len(known))
+        return known
 
 
 def declaration(messages: int) -> str:

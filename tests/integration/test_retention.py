@@ -9,6 +9,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.registry import maintenance_activities
+from gateway.config import load_settings
 from gateway.durable import (
     RETENTION_ID,
     RETENTION_WORKFLOW,
@@ -60,7 +61,7 @@ async def test_what_has_expired_goes_in_steps_and_the_rest_stays(
     )
     client = await connect(EngineAddress(temporal_address))
     async with (
-        maintenance_activities(database_url) as activities,
+        maintenance_activities(load_settings(database_url=database_url)) as activities,
         Worker(client, task_queue=QUEUE, workflows=MAINTENANCE_WORKFLOWS, activities=activities),
     ):
         first = await run(client, RetentionInput(rows_per_step=10, steps=2), "first")

@@ -13,6 +13,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from gateway.durable import (
+    CONTEXT_SUMMARY_WORKFLOW,
     MAINTENANCE_QUEUE,
     RETENTION_ID,
     RETENTION_WORKFLOW,
@@ -20,6 +21,8 @@ from gateway.durable import (
     ROUTING_OUTCOMES_WORKFLOW,
     USAGE_ROLLUP_ID,
     USAGE_ROLLUP_WORKFLOW,
+    ContextSummaryInput,
+    ContextSummaryResult,
     FoldOutcomesInput,
     FoldOutcomesResult,
     FoldUsageInput,
@@ -33,6 +36,7 @@ from gateway.durable import (
     RetentionInput,
     RoutingOutcomesInput,
     UsageRollupInput,
+    context_summary_id,
 )
 from gateway.stack.binaries import find_temporal
 from workflows.registry import MAINTENANCE_WORKFLOWS
@@ -98,6 +102,15 @@ class ScriptedRetention:
         return RemoveExpiredResult(taken, more=taken == wanted.limit)
 
 
+class ScriptedSummaries:
+    """Answers as the model would."""
+
+    @activity.defn
+    async def write_context_summary(self, wanted: ContextSummaryInput) -> ContextSummaryResult:
+        """Has written something."""
+        return ContextSummaryResult(4_000, 80_000, 1_200)
+
+
 async def main(directory: Path) -> None:
     """Writes the files that are missing in `directory`."""
     async with await WorkflowEnvironment.start_local(
@@ -123,6 +136,14 @@ async def main(directory: Path) -> None:
                 f"{ROUTING_OUTCOMES_ID}-{shown}",
                 _file(directory, "routing_outcomes", shown),
             )
+        key = "0123456789abcdef" * 2
+        await _record(
+            client,
+            [ScriptedSummaries().write_context_summary],
+            (CONTEXT_SUMMARY_WORKFLOW, ContextSummaryInput("default", key)),
+            context_summary_id(key),
+            _file(directory, "context_summary", "written"),
+        )
         for shown, expired in EXPIRED.items():
             await _record(
                 client,

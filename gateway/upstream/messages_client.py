@@ -1,0 +1,76 @@
+"""Claude's API for work that no client waits for: whole answers, through the official package.
+
+No retries here: whoever calls this has a durable engine that tries again. Nothing is streamed, so
+`max_tokens` has to stay below what the package allows without.
+"""
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import anthropic
+
+from gateway import wire
+from gateway.errors import UpstreamTimeoutError, UpstreamUnreachableError
+from gateway.protocols.shared.failures import upstream_error
+from gateway.protocols.shared.usage import UsageMeter
+from gateway.wire import JSONObject
+
+MOST_TOKENS = 16_000
+"""The most `max_tokens`: an answer of more would have to be streamed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A whole answer: its text, and what it used."""
+
+    text: str
+    usage: UsageMeter
+
+
+class MessagesClient:
+    """Asks one upstream. Use `async with`."""
+
+    def __init__(self, base_url: str, api_key: str, *, timeout_seconds: float) -> None:
+        self._client = anthropic.AsyncAnthropic(
+            api_key=api_key,
+            base_url=base_url.rstrip("/").removesuffix("/v1"),
+            max_retries=0,
+            timeout=timeout_seconds,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._client.close()
+
+    async def ask(self, body: JSONObject) -> Answered:
+        """The answer to a Messages request. Raises UpstreamError, which says what may help."""
+        try:
+            raw = await self._client.messages.with_raw_response.create(**body)
+        except anthropic.APIStatusError as error:
+            response = error.response
+            raise upstream_error(response.status_code, response.headers, response.content) from None
+        except anthropic.APITimeoutError as error:
+            raise UpstreamTimeoutError(
+                "the upstream did not answer in time", status=504, retryable=True
+            ) from error
+        except anthropic.APIConnectionError as error:
+            raise UpstreamUnreachableError(
+                "the upstream cannot be reached", retryable=True, detail=type(error).__name__
+            ) from error
+        return _read(wire.loads(await raw.read()))
+
+
+def _read(message: JSONObject) -> Answered:
+    usage = UsageMeter()
+    usage.on_message_start(message)
+    usage.on_stop()
+    texts = [block["text"] for block in message["content"] if block["type"] == "text"]
+    return Answered("".join(texts).strip(), usage)
