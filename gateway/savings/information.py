@@ -1,0 +1,176 @@
+"""Whether the model is told everything the client has said: a reader of the request alone checks.
+
+Every text, call, image and tool definition of the plain translation must be in what is sent, as it
+is or through references that lead to earlier text of the same request. What is not there is
+"declared" when a text says that the gateway has taken something out, and "hidden" otherwise.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from gateway import wire
+from gateway.protocols.shared.digests import unmarked
+from gateway.reduction.reference_notation import (
+    BadReferenceError,
+    Source,
+    decoded,
+    is_same,
+    split_label,
+)
+from gateway.wire import JSON, JSONObject
+
+DECLARED = "removed by the gateway"
+"""The words with which every cut says that it is one."""
+
+_SPACE = re.compile(r"\s+")
+
+
+@dataclass(slots=True)
+class Told:
+    """Characters of what clients have said, by what became of them; counts add up.
+
+    `bad_references` lead nowhere.
+    """
+
+    characters: int = 0
+    hidden: int = 0
+    declared: int = 0
+    bad_references: int = 0
+
+    def add(self, other: "Told") -> None:
+        """Takes other counts in."""
+        self.characters += other.characters
+        self.hidden += other.hidden
+        self.declared += other.declared
+        self.bad_references += other.bad_references
+
+
+def check_information(plain: JSONObject, sent: JSONObject) -> Told:
+    """What of the plain translation a reader of `sent` learns."""
+    told = Told()
+    texts = _decoded_texts(sent, told)
+    said = _Said(texts, sent)
+    for text in _texts(plain):
+        told.characters += len(text)
+        lost = said.lost(text)
+        if not lost:
+            continue
+        if said.declares:
+            told.declared += lost
+        else:
+            told.hidden += lost
+    whole = set(_other_content(sent))
+    for content in _other_content(plain):
+        told.characters += len(content)
+        if content not in whole:
+            told.hidden += len(content)
+    return told
+
+
+class _Said:
+    """The texts of a request, ready to be searched."""
+
+    def __init__(self, texts: list[str], sent: JSONObject) -> None:
+        self._whole = set(texts)
+        self._lines: set[str] | None = None
+        self._texts = [*texts, *_assistant_texts(sent)]
+        self._flat: str | None = None
+        self._whole.update(self._texts)
+        self.declares = any(DECLARED in text for text in texts)
+
+    def lost(self, text: str) -> int:
+        """How many characters of `text` are nowhere, blanks not counted."""
+        if text in self._whole or _squeezed(text) in self._all():
+            return 0
+        return sum(
+            len(squeezed)
+            for line in text.split("\n")
+            if line.strip() not in self._known_lines()
+            and (squeezed := _squeezed(line)) not in self._all()
+        )
+
+    def _known_lines(self) -> set[str]:
+        if self._lines is None:
+            self._lines = {line.strip() for text in self._texts for line in text.split("\n")}
+        return self._lines
+
+    def _all(self) -> str:
+        if self._flat is None:
+            self._flat = "\x00".join(map(_squeezed, self._texts))
+        return self._flat
+
+
+def _squeezed(text: str) -> str:
+    return _SPACE.sub("", text)
+
+
+def _decoded_texts(body: JSONObject, told: Told) -> list[str]:
+    """The texts of system, users and tools as the model reads them, in their order."""
+    sources: dict[int, Source] = {}
+    texts: list[str] = []
+    for text in _client_texts(body):
+        number, bare = split_label(text)
+        try:
+            value = decoded(bare, sources)
+        except BadReferenceError:
+            told.bad_references += 1
+            value = bare
+        if number is not None and not is_same(bare):
+            sources[number] = Source(number, value.split("\n"))
+        texts.append(value)
+        if number is not None:
+            texts.append(text)  # a text of the client may begin as a label does
+    return texts
+
+
+def _texts(body: JSONObject) -> Iterator[str]:
+    yield from _client_texts(body)
+    yield from _assistant_texts(body)
+
+
+def _client_texts(body: JSONObject) -> Iterator[str]:
+    yield from _in_blocks(body.get("system"))
+    for message in body["messages"]:
+        if message["role"] != "assistant":
+            yield from _in_blocks(message["content"])
+
+
+def _assistant_texts(body: JSONObject) -> Iterator[str]:
+    for message in body["messages"]:
+        if message["role"] == "assistant":
+            yield from _in_blocks(message["content"])
+
+
+def _in_blocks(content: JSON) -> Iterator[str]:
+    if isinstance(content, str):
+        yield content
+        return
+    for block in content or ():
+        if block.get("type") == "text":
+            yield block["text"]
+        elif block.get("type") == "tool_result":
+            yield from _in_blocks(block.get("content"))
+
+
+def _other_content(body: JSONObject) -> Iterator[bytes]:
+    """Tools, calls, images and documents, each as bytes that do not depend on the order of keys.
+
+    The ids of calls are no content; a model only joins calls and results by them.
+    """
+    for tool in body.get("tools") or ():
+        yield wire.dumps_sorted(unmarked(tool))
+    for message in body["messages"]:
+        if not isinstance(message["content"], str):
+            yield from _blocks_beside_text(message["content"])
+
+
+def _blocks_beside_text(blocks: Iterable[JSONObject]) -> Iterator[bytes]:
+    for block in blocks:
+        kind = block.get("type")
+        if kind == "tool_use":
+            yield wire.dumps_sorted([block["name"], block.get("input")])
+        elif kind == "tool_result" and isinstance(block.get("content"), list):
+            yield from _blocks_beside_text(block["content"])
+        elif kind in ("image", "document"):
+            yield wire.dumps_sorted(unmarked(block))
