@@ -179,7 +179,11 @@ class _Lane:
 
 def _without_empty(messages: list[JSONObject]) -> list[JSONObject]:
     """Answers of which only thinking was logged say nothing."""
-    return [each for each in messages if each.get("content") or each.get("tool_calls")]
+    return [
+        each
+        for each in messages
+        if each["role"] != "assistant" or each["content"] or each.get("tool_calls")
+    ]
 
 
 def _blocks(content: JSON) -> list[JSONObject]:

@@ -4,11 +4,11 @@ Read are the neutral format, the logs of Claude Code and those of Continue, plai
 gzip. What cannot be read is reported with its file and line and left out.
 """
 
-import gzip
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from gateway import wire
 from gateway.savings import claude_code_log, continue_log, neutral_format
@@ -17,7 +17,9 @@ from gateway.savings.session import Problem, Reading, Session, SessionError
 
 _SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
 _GZIP = b"\x1f\x8b"
+_GZIP_WINDOW = 31  # zlib's word for "with the head and checksum of gzip"
 _PIECE_BYTES = 2**20
+_PACKED_BYTES = 2**16  # grows by a thousand at most
 _MOST_BYTES = 2**30  # of one file, uncompressed: more is no log of a conversation
 
 
@@ -115,24 +117,39 @@ def _checked(reading: Reading) -> Reading:
 
 
 def _content(path: Path, reading: Reading) -> bytes:
-    """The bytes of a file; of one that was cut while it was compressed, those before the cut."""
+    """The bytes of a file, uncompressed; of a broken archive those before the break."""
     pieces: list[bytes] = []
-    left = _MOST_BYTES
+    size = 0
     try:
-        with path.open("rb") as plain:
-            packed = plain.read(2) == _GZIP
-            plain.seek(0)
-            with gzip.open(plain) if packed else plain as file:
-                while left > 0 and (piece := file.read(min(_PIECE_BYTES, left))):
-                    pieces.append(piece)
-                    left -= len(piece)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        with path.open("rb") as file:
+            packed = file.read(len(_GZIP)) == _GZIP
+            file.seek(0)
+            for piece in _unpacked(file) if packed else iter(lambda: file.read(_PIECE_BYTES), b""):
+                pieces.append(piece)
+                size += len(piece)
+                if size > _MOST_BYTES:
+                    raise SessionError(f"{path}: is larger than {_MOST_BYTES // 2**20} MB")
+    except (EOFError, zlib.error) as error:
         reading.problem(f"the compressed data is broken: {error}")
     except OSError as error:
         raise SessionError(f"{path}: cannot be read: {error.strerror or error}") from error
-    if left <= 0:
-        raise SessionError(f"{path}: is larger than {_MOST_BYTES // 2**20} MB")
     return b"".join(pieces)
+
+
+def _unpacked(file: BinaryIO) -> Iterator[bytes]:
+    """What is in a gzip file, as it comes. Raises zlib.error or EOFError where it breaks off.
+
+    Python's own reader of such files keeps back what stands right before the break.
+    """
+    unpacking = zlib.decompressobj(_GZIP_WINDOW)
+    while data := file.read(_PACKED_BYTES):
+        while data:
+            if unpacking.eof:  # another member follows
+                unpacking = zlib.decompressobj(_GZIP_WINDOW)
+            yield unpacking.decompress(data)
+            data = unpacking.unused_data
+    if not unpacking.eof:
+        raise EOFError("it ends in the middle")
 
 
 def _lines(data: bytes, reading: Reading) -> Iterator[Line]:

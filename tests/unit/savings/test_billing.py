@@ -168,7 +168,10 @@ SEARCH = {"type": "web_search_20250305", "name": "web_search"}
         ({"system": [text(300, "t", mark="5m")]}, 1),
         ({"speed": "fast"}, 1),
         ({"output_config": {"format": {"type": "json_schema", "schema": {}}}}, 1),
-        ({"tools": [{**TOOL, "description": "e" * 200, "cache_control": {"type": "ephemeral"}}]}, 0),
+        (
+            {"tools": [{**TOOL, "description": "e" * 200, "cache_control": {"type": "ephemeral"}}]},
+            0,
+        ),
         ({"tools": [SEARCH, {**TOOL, "cache_control": {"type": "ephemeral"}}]}, 0),
     ],
 )
