@@ -51,12 +51,13 @@ def check_information(plain: JSONObject, sent: JSONObject) -> Told:
     told = Told()
     texts = _decoded_texts(sent, told)
     said = _Said(texts, sent)
+    declares = _declarations(texts) > _declarations(list(_client_texts(plain)))
     for text in _texts(plain):
         told.characters += len(text)
         lost = said.lost(text)
         if not lost:
             continue
-        if said.declares:
+        if declares:
             told.declared += lost
         else:
             told.hidden += lost
@@ -77,7 +78,7 @@ class _Said:
         self._texts = [*texts, *_assistant_texts(sent)]
         self._flat: str | None = None
         self._whole.update(self._texts)
-        self.declares = any(DECLARED in text for text in texts)
+        self._whole.update(_client_texts(sent))  # one of the client's may begin as a label does
 
     def lost(self, text: str) -> int:
         """How many characters of `text` are nowhere, blanks not counted."""
@@ -101,6 +102,10 @@ class _Said:
         return self._flat
 
 
+def _declarations(texts: list[str]) -> int:
+    return sum(text.count(DECLARED) for text in texts)
+
+
 def _squeezed(text: str) -> str:
     return _SPACE.sub("", text)
 
@@ -119,8 +124,6 @@ def _decoded_texts(body: JSONObject, told: Told) -> list[str]:
         if number is not None and not is_same(bare):
             sources[number] = Source(number, value.split("\n"))
         texts.append(value)
-        if number is not None:
-            texts.append(text)  # a text of the client may begin as a label does
     return texts
 
 
