@@ -122,8 +122,9 @@ def _events(message: Json) -> list[bytes]:
 
 
 def _block_events(index: int, block: Json) -> list[bytes]:
+    empty: Json = {"type": "text", "text": ""}
     if block["type"] == "text":
-        empty, whole = {"type": "text", "text": ""}, block["text"]
+        whole = block["text"]
         kind, name = "text_delta", "text"
     else:
         empty, whole = {**block, "input": {}}, orjson.dumps(block["input"]).decode()

@@ -22,7 +22,7 @@ from gateway.savings.session import Session, SessionError
 from gateway.savings.sessions import read_all
 from gateway.savings.table import render
 from gateway.savings.token_counts import find_tokenizer
-from gateway.services.from_settings import catalog_of, names_of
+from gateway.services.from_settings import catalog_of, names_of, reduction_tables
 
 _SHOWN_PROBLEMS = 20
 _CHARTS = (".svg", ".png")
@@ -74,7 +74,8 @@ def _setting(options: argparse.Namespace, settings: Settings) -> Setting:
     fit = FitOptions(
         settings.thinking_reserve_tokens, settings.show_reasoning, settings.enable_fast_mode
     )
-    return Setting(model, _policy(options, settings), fit, find_tokenizer())
+    tables = reduction_tables(settings)
+    return Setting(model, _policy(options, settings), fit, find_tokenizer(), *tables)
 
 
 def _policy(options: argparse.Namespace, settings: Settings) -> ReductionPolicy:

@@ -16,10 +16,12 @@ from gateway.pipeline.conversations import Conversations
 from gateway.policies import ReductionPolicy
 from gateway.protocols.chat_dialects import translate
 from gateway.protocols.model_fit import FitOptions, fit_to_model
+from gateway.reduction.boilerplate import Boilerplate, load_boilerplate
 from gateway.reduction.log_store import LogStore
 from gateway.reduction.references import ReferenceCache
 from gateway.reduction.rewriting import Rewriter
 from gateway.reduction.state_store import StateStore
+from gateway.reduction.tool_kinds import ToolKinds, load_tool_kinds
 from gateway.savings.billing import Bill, Billing, RefusedError, TokenCounter
 from gateway.savings.information import Told, check_information
 from gateway.savings.session import RecordedRequest, Session
@@ -33,12 +35,16 @@ _NOWHERE = "redis://127.0.0.1:1/0"  # never connected: what is remembered stays 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a replay is made with. `fit` are the settings that shape bodies."""
+    """What a replay is made with. `fit` are the settings that shape bodies; `kinds` and
+    `boilerplate` the tables the passes go by.
+    """
 
     model: Model
     policy: ReductionPolicy
     fit: FitOptions
     tokenizer: Tokenizer
+    kinds: ToolKinds = field(default_factory=load_tool_kinds)
+    boilerplate: Boilerplate = field(default_factory=load_boilerplate)
 
 
 @dataclass(slots=True)
@@ -81,7 +87,7 @@ class InProcess:
             valkey,
             StateStore(valkey, ttl_seconds=_REMEMBERED_SECONDS),
             LogStore(valkey, _Unsealed(), ttl_seconds=_REMEMBERED_SECONDS),
-            Rewriter(ReferenceCache(_REMEMBERED_SECONDS)),
+            Rewriter(ReferenceCache(_REMEMBERED_SECONDS), setting.kinds, setting.boilerplate),
             clock=lambda: self._seconds,
         )
         self._seconds = 0.0
@@ -98,13 +104,12 @@ class InProcess:
         conversation = self._conversations.open(context, draft)
         conversation.shared.send()
         await conversation.load()
-        reduction = await conversation.begin(draft)
+        reduction = await conversation.begin(draft, setting.model)
         draft.body = reduction.rewrite(draft.body, conversation.digests)
         draft.instructions += reduction.instructions
-        fitted = fit_to_model(draft, setting.model, setting.fit).body
-        body = reduction.mark(fitted, setting.model, conversation.digests)
+        fitted, _ = reduction.delegate(fit_to_model(draft, setting.model, setting.fit).body)
         self._remember = conversation.remember
-        return body
+        return reduction.mark(fitted, conversation.digests)
 
     def counted(self, prompt_tokens: int) -> None:
         """The upstream has begun to answer, and has told how many tokens the prompt has."""

@@ -56,7 +56,7 @@ def test_interactions_are_requests(tmp_path: Path) -> None:
 
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "read_file", "arguments": '{"p": 1}'}}
-HISTORY = [
+HISTORY: list[dict[str, Any]] = [
     {
         "message": {"role": "user", "content": [{"type": "text", "text": "Look"}]},
         "contextItems": [{"name": "a.py", "description": "src/a.py", "content": "x = 1"}],
