@@ -213,7 +213,7 @@ class Billing:
         output = sum(self._output_tokens(block) for block in answer)
         whole = ends[-1] if ends else 0
         bill = Bill(1, whole - end, read, end - read - written_1h, written_1h, output)
-        return self._priced(bill)
+        return priced(bill, self._model)
 
     def _output_tokens(self, block: JSONObject) -> int:
         data = wire.dumps(block)
@@ -240,18 +240,20 @@ class Billing:
                 lifetime = parts[place].lifetime or "5m"
                 self._entries[keys[place]] = _Entry(lifetime, now + LIFETIME_SECONDS[lifetime])
 
-    def _priced(self, bill: Bill) -> Bill:
-        price = self._model.price_for(bill.sent_tokens)
-        if price is None:
-            raise RefusedError(f"nobody has told what {self._model.id} costs")
-        bill.input_usd = (
-            bill.input_tokens * price.input
-            + bill.cache_read_tokens * price.cache_read
-            + bill.cache_write_5m_tokens * price.cache_write_5m
-            + bill.cache_write_1h_tokens * price.cache_write_1h
-        ) / 1e6
-        bill.output_usd = bill.output_tokens * price.output / 1e6
-        return bill
+
+def priced(bill: Bill, model: Model) -> Bill:
+    """The bill of one request with its dollars. Raises RefusedError when there is no price."""
+    price = model.price_for(bill.sent_tokens)
+    if price is None:
+        raise RefusedError(f"nobody has told what {model.id} costs")
+    bill.input_usd = (
+        bill.input_tokens * price.input
+        + bill.cache_read_tokens * price.cache_read
+        + bill.cache_write_5m_tokens * price.cache_write_5m
+        + bill.cache_write_1h_tokens * price.cache_write_1h
+    ) / 1e6
+    bill.output_usd = bill.output_tokens * price.output / 1e6
+    return bill
 
 
 def _window(parts: list[Part], place: int) -> Iterator[int]:

@@ -15,13 +15,13 @@ from datetime import datetime
 
 from gateway import wire
 from gateway.savings.neutral_format import Line
-from gateway.savings.session import MAX_TOKENS, Reading, RecordedRequest, Session
+from gateway.savings.session import MAX_TOKENS, Reading, RecordedRequest, RecordedUsage, Session
 from gateway.wire import JSON, JSONObject
 
 _TYPES = frozenset({"user", "assistant", "system", "summary", "file-history-snapshot"})
 _NOTE = (
-    "system prompt and tool definitions are not in the log, so that real requests are larger and "
-    "the saving is understated"
+    "Claude Code's logs lack system prompt and tool definitions; and it marks its prompts for the "
+    "cache itself: compare with what its own log says was saved, not with the plain price"
 )
 _OPEN_SCHEMA: JSONObject = {"type": "object", "properties": {}, "additionalProperties": True}
 
@@ -44,7 +44,7 @@ def read_claude_code(lines: Iterable[Line], reading: Reading) -> None:
         lane = lanes.setdefault(name, _Lane())
         try:
             lane.take(line)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, AttributeError):
             reading.problem("cannot be read as an entry of Claude Code's log", number)
     stem = reading.path.name.partition(".")[0]
     for name, lane in lanes.items():
@@ -72,6 +72,7 @@ class _Entry:
     uuids: list[str]
     messages: list[JSONObject]
     message_id: str | None = None
+    usage: RecordedUsage | None = None
     calls: set[str] = field(default_factory=set)
     results: set[str] = field(default_factory=set)
 
@@ -131,6 +132,7 @@ class _Lane:
         del self._history[kept:]
 
     def _answer(self, message: JSONObject, uuid: str) -> None:
+        blocks, usage = _blocks(message["content"]), _usage(message.get("usage"))
         entry = self._open_answer(message.get("id"))
         if entry is None:
             said = [each for entry in self._history for each in entry.messages]
@@ -140,7 +142,8 @@ class _Lane:
             if said:
                 self.requests.append((self._last_seconds, said, entry))
         entry.uuids.append(uuid)
-        for block in _blocks(message["content"]):
+        entry.usage = usage or entry.usage
+        for block in blocks:
             self._add_block(entry, block)
 
     def _open_answer(self, message_id: JSON) -> _Entry | None:
@@ -173,7 +176,8 @@ class _Lane:
             body: JSONObject = {"messages": _without_empty(messages), "max_tokens": MAX_TOKENS}
             if tools:
                 body["tools"] = tools
-            requests.append(RecordedRequest(max(0.0, seconds - begin), body, entry.messages[0]))
+            since = max(0.0, seconds - begin)
+            requests.append(RecordedRequest(since, body, entry.messages[0], entry.usage))
         return Session(name, "claude-code", "Claude Code", requests, [_NOTE])
 
 
@@ -215,6 +219,19 @@ def _part(block: JSONObject) -> JSONObject | None:
         url = f"data:{source['media_type']};base64,{source['data']}"
         return {"type": "image_url", "image_url": {"url": url}}
     return None
+
+
+def _usage(usage: JSON) -> RecordedUsage | None:
+    """What was billed, of an answer's `usage`."""
+    if not isinstance(usage, dict) or "input_tokens" not in usage:
+        return None
+    hour = int((usage.get("cache_creation") or {}).get("ephemeral_1h_input_tokens") or 0)
+    return RecordedUsage(
+        input_tokens=int(usage["input_tokens"] or 0),
+        cache_read_tokens=int(usage.get("cache_read_input_tokens") or 0),
+        cache_write_5m_tokens=int(usage.get("cache_creation_input_tokens") or 0) - hour,
+        cache_write_1h_tokens=hour,
+    )
 
 
 def _seconds(timestamp: JSON) -> float:

@@ -19,6 +19,8 @@ class Figures:
     plain: Bill = field(default_factory=Bill)
     reduced: Bill = field(default_factory=Bill)
     told: Told = field(default_factory=Told)
+    recorded: Bill = field(default_factory=Bill)
+    recorded_plain: Bill = field(default_factory=Bill)
     failures: int = 0
 
     def add(self, outcome: Outcome) -> None:
@@ -27,6 +29,8 @@ class Figures:
         self.plain.add(outcome.plain)
         self.reduced.add(outcome.reduced)
         self.told.add(outcome.told)
+        self.recorded.add(outcome.recorded)
+        self.recorded_plain.add(outcome.recorded_plain)
         self.failures += len(outcome.failures)
 
     @property
@@ -44,6 +48,15 @@ class Figures:
         """The share of prompt tokens that is not sent."""
         return _saved(self.plain.sent_tokens, self.reduced.sent_tokens)
 
+    @property
+    def recorded_saved(self) -> float | None:
+        """The share of input dollars that the client's own marks have saved, by its log; None when
+        that does not tell.
+        """
+        if not self.recorded.requests:
+            return None
+        return _saved(self.recorded_plain.input_usd, self.recorded.input_usd)
+
     def as_json(self) -> JSONObject:
         """Everything as numbers; shares from 0 to 1, negative when the gateway was dearer."""
         return {
@@ -57,6 +70,7 @@ class Figures:
             "input_saved": self.input_saved,
             "all_saved": self.all_saved,
             "sent_saved": self.sent_saved,
+            "recorded_saved": self.recorded_saved,
             "characters": self.told.characters,
             "hidden": self.told.hidden,
             "declared": self.told.declared,

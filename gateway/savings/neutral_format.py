@@ -6,14 +6,15 @@
     {"r": 0, "t": seconds, "messages": [[a, b], ...], "response": m}
 
 A request has the messages a to b - 1 of the pool for each pair, and was answered with message
-`response`. Another `session` line begins the next session of the file.
+`response`. A session may have `usage`, for each request what was billed: `[input, cache read, cache
+write, output]`. Another `session` line begins the next session of the file.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from gateway import wire
-from gateway.savings.session import MAX_TOKENS, Reading, RecordedRequest, Session
+from gateway.savings.session import MAX_TOKENS, Reading, RecordedRequest, RecordedUsage, Session
 from gateway.wire import JSON, JSONObject
 
 Line = tuple[int, JSONObject]
@@ -91,7 +92,16 @@ def _request(parts: _Parts, line: JSONObject) -> RecordedRequest:
     if parts.tools:
         body["tools"] = parts.tools
     response = line.get("response")
-    return RecordedRequest(float(line["t"]), body, None if response is None else pool[response])
+    answer = None if response is None else pool[response]
+    return RecordedRequest(float(line["t"]), body, answer, _usage(parts.head, line["r"]))
+
+
+def _usage(head: JSONObject, number: int) -> RecordedUsage | None:
+    billed = head.get("usage")
+    if not isinstance(billed, list) or number >= len(billed):
+        return None
+    plain, read, written, _ = map(int, billed[number])
+    return RecordedUsage(plain, read, written)
 
 
 def neutral_lines(session: Session) -> Iterator[bytes]:

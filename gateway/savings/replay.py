@@ -22,7 +22,7 @@ from gateway.reduction.references import ReferenceCache
 from gateway.reduction.rewriting import Rewriter
 from gateway.reduction.state_store import StateStore
 from gateway.reduction.tool_kinds import ToolKinds, load_tool_kinds
-from gateway.savings.billing import Bill, Billing, RefusedError, TokenCounter
+from gateway.savings.billing import Bill, Billing, RefusedError, TokenCounter, priced
 from gateway.savings.information import Told, check_information
 from gateway.savings.session import RecordedRequest, Session
 from gateway.savings.token_counts import Tokenizer
@@ -49,13 +49,19 @@ class Setting:
 
 @dataclass(slots=True)
 class Outcome:
-    """What a session costs plain and with the gateway; `failures` are requests left out of both."""
+    """What a session costs plain and with the gateway; `failures` are requests left out of both.
+
+    `recorded` is what its own log says was billed, at the same prices, and `recorded_plain` the
+    same tokens without any cache; both without a request where the log does not tell.
+    """
 
     id: str
     kind: str
     plain: Bill = field(default_factory=Bill)
     reduced: Bill = field(default_factory=Bill)
     told: Told = field(default_factory=Told)
+    recorded: Bill = field(default_factory=Bill)
+    recorded_plain: Bill = field(default_factory=Bill)
     failures: list[str] = field(default_factory=list)
 
 
@@ -140,11 +146,23 @@ async def replay(
             outcome.plain.add(plain.bill(before, request.seconds, answer))
             outcome.reduced.add(billed)
             outcome.told.add(check_information(before, after))
+            add_recorded(outcome, request, setting.model)
         except (InvalidRequestError, RefusedError) as error:
             outcome.failures.append(f"request {number}: {error}")
         if progress is not None:
             progress(number, len(requests))
     return outcome
+
+
+def add_recorded(outcome: Outcome, request: RecordedRequest, model: Model) -> None:
+    """Takes in what the log says was billed for a request, if it tells."""
+    used = request.usage
+    if used is None:
+        return
+    written = used.cache_write_5m_tokens, used.cache_write_1h_tokens
+    billed = Bill(1, used.input_tokens, used.cache_read_tokens, *written)
+    outcome.recorded.add(priced(billed, model))
+    outcome.recorded_plain.add(priced(Bill(1, billed.sent_tokens), model))
 
 
 def answer_blocks(answer: JSONObject | None, setting: Setting) -> list[JSONObject]:

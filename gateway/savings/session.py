@@ -17,16 +17,27 @@ class SessionError(GatewayError):
 
 
 @dataclass(frozen=True, slots=True)
+class RecordedUsage:
+    """The tokens of a prompt as the API has billed them when it was sent."""
+
+    input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_5m_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RecordedRequest:
     """One request: when it was sent, in seconds of the session's own clock, and what was said.
 
     `body` is that of an OpenAI chat completion without `model`; `answer` the assistant's message,
-    None when it was not recorded.
+    None when it was not recorded; `usage` what was billed then, where the log tells.
     """
 
     seconds: float
     body: JSONObject
     answer: JSONObject | None
+    usage: RecordedUsage | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ _COLUMNS = (
     _Column(("input $", "saved"), lambda r: _cent(r.input_saved), lambda m: _cent(m.input_saved)),
     _Column(("all $", "saved"), lambda r: _cent(r.all_saved), lambda m: _cent(m.all_saved)),
     _Column(("tokens", "saved"), lambda r: _cent(r.sent_saved), lambda m: _cent(m.sent_saved)),
+    _Column(("own log", "saved"), lambda row: _known(row.recorded_saved), may_go=True),
     _Column(("text", "hidden"), lambda row: _part(row.told.hidden, row)),
     _Column(("text cut,", "declared"), lambda row: _part(row.told.declared, row), may_go=True),
     _Column(("bad ref-", "erences"), lambda row: str(row.told.bad_references), may_go=True),
@@ -41,8 +42,7 @@ def render(summary: Summary, width: int, *, sessions: bool = True) -> str:
     `sessions` gives each session a row of its own above those of the kinds.
     """
     rows = [*(summary.sessions if sessions else ()), *summary.kinds, summary.total]
-    columns = [column for column in _COLUMNS if not column.may_go]
-    columns += [each for each in _COLUMNS if each.may_go and any(map(_is_told(each), rows))]
+    columns = [each for each in _COLUMNS if not each.may_go or any(map(_is_told(each), rows))]
     names = [_name(row, summary) for row in rows]
     means = ["mean of kinds"]
     means += [column.of_mean(summary.mean) if column.of_mean else "" for column in columns]
@@ -73,8 +73,12 @@ def _cent(value: float) -> str:
     return f"{share(value)} %"
 
 
+def _known(value: float | None) -> str:
+    return "" if value is None else _cent(value)
+
+
 def _is_told(column: _Column) -> Callable[[Figures], bool]:
-    return lambda row: column.of(row) != "0"
+    return lambda row: column.of(row) not in ("0", "")
 
 
 def _name(row: Figures, summary: Summary) -> str:

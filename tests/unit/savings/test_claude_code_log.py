@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway import wire
-from gateway.savings.session import Reading
+from gateway.savings.session import Reading, RecordedUsage
 from gateway.savings.sessions import read_file
 
 Entry = dict[str, Any]
@@ -88,7 +88,7 @@ def test_requests_are_what_was_said_before_each_answer(tmp_path: Path) -> None:
     assert reading.problems == []
     (session,) = reading.sessions
     assert (session.id, session.kind) == ("abc", "claude-code")
-    assert "not in the log" in session.notes[0]
+    assert "lack system prompt" in session.notes[0]
     first, second = session.requests
     assert shape(first.body["messages"]) == ["user:fix it"]
     assert first.answer is not None
@@ -202,6 +202,30 @@ def test_images_and_empty_results_are_kept(tmp_path: Path) -> None:
     messages = session.requests[1].body["messages"]
     assert shape(messages) == ["user:see+image_url", "assistant:!t1", "tool:", "user:and?"]
     assert messages[0]["content"][1]["image_url"]["url"] == "data:image/png;base64,QQ=="
+
+
+def test_what_was_billed_is_read_with_the_answer(tmp_path: Path) -> None:
+    log = Log()
+    log.said("hi")
+    usage = {
+        "input_tokens": 3,
+        "cache_read_input_tokens": 900,
+        "cache_creation_input_tokens": 70,
+        "cache_creation": {"ephemeral_5m_input_tokens": 20, "ephemeral_1h_input_tokens": 50},
+        "output_tokens": 5,
+    }
+    message = {"id": "m1", "content": [words("hello")], "usage": usage}
+    log.add("assistant", message)
+    log.said("and?")
+    log.answer("m2", words("well"))
+    log.entries.append(
+        {**log.entries[3], "uuid": "z", "message": {**message, "usage": {"input_tokens": "x"}}}
+    )
+    reading = log.read(tmp_path)
+    first, second = reading.sessions[0].requests
+    assert first.usage == RecordedUsage(3, 900, 20, 50)
+    assert second.usage is None
+    assert [problem.line for problem in reading.problems] == [7]
 
 
 def test_broken_entries_are_named(tmp_path: Path) -> None:

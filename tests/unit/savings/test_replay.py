@@ -8,7 +8,7 @@ from gateway.policies import CachePolicy, ReductionPolicy
 from gateway.protocols.model_fit import FitOptions
 from gateway.savings.figures import summarize
 from gateway.savings.replay import Outcome, Setting, answer_blocks, replay
-from gateway.savings.session import RecordedRequest, Session
+from gateway.savings.session import RecordedRequest, RecordedUsage, Session
 from tests.unit.savings.bodies import LETTERS, SONNET, session
 
 SETTING = Setting(SONNET, ReductionPolicy(), FitOptions(4096, True), LETTERS)
@@ -101,6 +101,18 @@ def test_answers_with_calls_are_counted_whole() -> None:
     answer = {"role": "assistant", "content": "Let me look.", "tool_calls": [call]}
     kinds = [block["type"] for block in answer_blocks(answer, SETTING)]
     assert kinds == ["text", "tool_use"]
+
+
+async def test_what_the_log_says_was_billed_is_compared_at_the_same_prices() -> None:
+    known = chat(2)
+    known.requests[1] = replace(known.requests[1], usage=RecordedUsage(100, 800, 100, 0))
+    outcome = await replay(known, SETTING)
+    assert outcome.recorded.requests == 1
+    assert outcome.recorded.input_usd == pytest.approx((100 * 2 + 800 * 0.1 + 100 * 2.5) / 1e6)
+    assert outcome.recorded_plain.input_usd == pytest.approx(1000 * 2 / 1e6)
+    (figures,) = summarize([outcome]).kinds
+    assert figures.recorded_saved == pytest.approx(1 - 530 / 2000)
+    assert summarize([await replay(chat(2), SETTING)]).total.recorded_saved is None
 
 
 async def test_figures_by_kind_in_total_and_as_a_mean() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from gateway import wire
 from gateway.savings.neutral_format import neutral_lines
-from gateway.savings.session import SessionError
+from gateway.savings.session import RecordedUsage, SessionError
 from gateway.savings.sessions import read_all, read_file
 from tests.unit.savings.bodies import session
 
@@ -63,6 +63,12 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
         assert [(r.seconds, r.body["messages"], r.answer) for r in old.requests] == [
             (r.seconds, r.body["messages"], r.answer) for r in new.requests
         ]
+
+
+def test_what_was_billed_is_read_where_it_is_told(tmp_path: Path) -> None:
+    head = {"session": {"id": "one", "usage": [[5, 100, 20, 7]]}}
+    (read,) = read_file(write(tmp_path / "u.jsonl", lines(head, *NEUTRAL[1:]))).sessions
+    assert [each.usage for each in read.requests] == [RecordedUsage(5, 100, 20), None]
 
 
 def test_each_message_is_written_once() -> None:

@@ -63,6 +63,13 @@ def test_columns_of_zeros_are_left_out_and_others_are_not() -> None:
     assert "0.100 %" in shown  # one character of a thousand
 
 
+def test_what_own_logs_say_was_saved_has_a_column_when_one_tells() -> None:
+    billed = outcome("a", "k", 2.0, 1.0)
+    billed.recorded, billed.recorded_plain = Bill(1, input_usd=1.0), Bill(1, input_usd=4.0)
+    assert "75.0 %" in render(summarize([billed, outcome("b", "m", 2.0, 1.0)]), 200)
+    assert "own log" not in render(summary(), 200)
+
+
 def test_a_little_that_was_hidden_never_shows_as_nothing() -> None:
     told = Told(10**9, hidden=1)
     shown = render(summarize([replace(outcome("a", "k", 2.0, 1.0), told=told)]), 200)
