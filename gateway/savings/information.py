@@ -54,19 +54,20 @@ def check_information(plain: JSONObject, sent: JSONObject) -> Told:
     declares = _declarations(texts) > _declarations(list(_client_texts(plain)))
     for text in _texts(plain):
         told.characters += len(text)
-        lost = said.lost(text)
-        if not lost:
-            continue
-        if declares:
-            told.declared += lost
-        else:
-            told.hidden += lost
-    whole = set(_other_content(sent))
-    for content in _other_content(plain):
-        told.characters += len(content)
-        if content not in whole:
-            told.hidden += len(content)
+        _lose(told, said.lost(text), declares=declares)
+    for contents, may_go in ((_tools, False), (_other_content, declares)):
+        whole = set(contents(sent))
+        for content in contents(plain):
+            told.characters += len(content)
+            _lose(told, 0 if content in whole else len(content), declares=may_go)
     return told
+
+
+def _lose(told: Told, lost: int, *, declares: bool) -> None:
+    if declares:
+        told.declared += lost
+    else:
+        told.hidden += lost
 
 
 class _Said:
@@ -156,13 +157,17 @@ def _in_blocks(content: JSON) -> Iterator[str]:
             yield from _in_blocks(block.get("content"))
 
 
+def _tools(body: JSONObject) -> Iterator[bytes]:
+    """The definitions of tools, as bytes that do not depend on the order of keys."""
+    for tool in body.get("tools") or ():
+        yield wire.dumps_sorted(unmarked(tool))
+
+
 def _other_content(body: JSONObject) -> Iterator[bytes]:
-    """Tools, calls, images and documents, each as bytes that do not depend on the order of keys.
+    """Calls, images and documents in the same form.
 
     The ids of calls are no content; a model only joins calls and results by them.
     """
-    for tool in body.get("tools") or ():
-        yield wire.dumps_sorted(unmarked(tool))
     for message in body["messages"]:
         if not isinstance(message["content"], str):
             yield from _blocks_beside_text(message["content"])

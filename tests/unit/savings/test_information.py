@@ -93,6 +93,14 @@ def test_a_cut_that_says_so_is_declared() -> None:
     assert declared == sum(len(line.replace(" ", "")) for line in FILE.split("\n")[5:])
 
 
+def test_calls_may_go_with_their_turns_and_tools_may_not() -> None:
+    tools = [{"name": "read", "input_schema": {}}]
+    before = body(user(words("a")), said(call(path="a")), user(result("r")), tools=tools)
+    summary = user(words("a"), words(f"[2 messages {DECLARED}]\nr"))
+    assert told(before, body(summary, tools=tools)) == (0, len(b'["read",{"path":"a"}]'), 0)
+    assert told(before, body(summary))[0] == len(b'{"input_schema":{},"name":"read"}')
+
+
 def test_words_of_the_client_declare_nothing() -> None:
     own = f"who wrote {DECLARED}?"
     assert told(plain(FILE, own), plain(own))[:2] == (len("".join(FILE.split())), 0)
