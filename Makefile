@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+SESSIONS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Only ready-made wheels, so that no compiler is needed. Empty it to build from source.
@@ -13,10 +14,10 @@ FAST_TESTS := $(wildcard tests/unit tests/golden tests/architecture tests/docs)
 SLOW_TESTS := $(wildcard tests/contract tests/integration)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev test test-clients check format bench lock clean
+.PHONY: help install run dev test test-clients check format bench bench-savings lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 15
 
 install: .venv/.installed ## make .venv with the coding-gateway command in it; starts nothing
 
@@ -46,6 +47,9 @@ format: dev ## write the format and the mends that are safe
 
 bench: dev ## measure against the goals; prints a table
 	$(BIN)/python -m bench $(ARGS)
+
+bench-savings: dev ## what the gateway saves on recorded sessions: SESSIONS=DIR, else on made ones
+	$(BIN)/python -m bench.savings $(SESSIONS) $(ARGS)
 
 lock: dev ## resolve the dependencies of pyproject.toml anew, keeping versions that still fit
 	$(LOCK) --extra stack --group dev -o requirements/dev.txt

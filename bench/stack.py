@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,9 @@ from bench.processes import (
 from gateway.stack.binaries import find_valkey
 
 _START_SECONDS = 30.0
-_UP_SECONDS = 240.0  # a first start makes a database and copies its programs
+UP_SECONDS = 240.0
+"""How long a gateway may take to start: the first time it makes a database, copies programs."""
+
 _UP_STOP_SECONDS = 60.0  # it stops its own parts one after the other
 _HTTP_SECONDS = 10.0
 _CHAT = "/v1/chat/completions"
@@ -158,9 +160,11 @@ async def _gateway(scratch: Path, cores: Cores, upstream_port: int) -> AsyncIter
     """`coding-gateway up` with one API process, moved to the measured core."""
     async with (
         _valkey(scratch, cores.rest) as valkey,
-        running(_up(scratch, cores.rest, upstream_port, valkey.port)) as up,
+        running(
+            up_program(scratch, cores.rest, _measured_settings(upstream_port, valkey.port))
+        ) as up,
     ):
-        told = orjson.loads(await up.read_line(_UP_SECONDS))
+        told = orjson.loads(await up.read_line(UP_SECONDS))
         pid = told["pids"]["api"][0]
         pin(pid, cores.measured)
         port = int(told["base_url"].removesuffix("/v1").rpartition(":")[2])
@@ -169,13 +173,8 @@ async def _gateway(scratch: Path, cores: Cores, upstream_port: int) -> AsyncIter
         yield Gateway(target, told["admin_key"], Path(told["data_dir"]), valkey)
 
 
-def _up(scratch: Path, cores: frozenset[int], upstream_port: int, valkey_port: int) -> Program:
-    settings = {
-        "ANTHROPIC_API_KEY": "bench",
-        "ANTHROPIC_BASE_URL": f"http://{LOOPBACK}:{upstream_port}",
-        "REDIS_URL": f"redis://{LOOPBACK}:{valkey_port}/0",
-        "RATE_LIMIT_RPM": "100000000",
-    }
+def up_program(scratch: Path, cores: frozenset[int], settings: Mapping[str, str]) -> Program:
+    """`coding-gateway up` with one API process and these settings; its data is in `scratch`."""
     arguments = ("--json", "--data-dir", str(scratch / "data"), "--port", "0")
     return Program(
         name="coding-gateway up",
@@ -185,6 +184,15 @@ def _up(scratch: Path, cores: frozenset[int], upstream_port: int, valkey_port: i
         environment=clean_environment(settings),
         stop_seconds=_UP_STOP_SECONDS,
     )
+
+
+def _measured_settings(upstream_port: int, valkey_port: int) -> dict[str, str]:
+    return {
+        "ANTHROPIC_API_KEY": "bench",
+        "ANTHROPIC_BASE_URL": f"http://{LOOPBACK}:{upstream_port}",
+        "REDIS_URL": f"redis://{LOOPBACK}:{valkey_port}/0",
+        "RATE_LIMIT_RPM": "100000000",
+    }
 
 
 @contextlib.asynccontextmanager

@@ -142,6 +142,13 @@ def chat(options: argparse.Namespace) -> int:
     return run(options)
 
 
+def savings(options: argparse.Namespace) -> int:
+    """Replay recorded conversations, or export stored ones."""
+    from gateway.cli.savings import run  # noqa: PLC0415 - loads the passes
+
+    return run(options)
+
+
 def api(options: argparse.Namespace) -> int:
     """Serve the API; one process takes the place of this one."""
     load_settings()

@@ -16,6 +16,7 @@ One URL for coding IDEs and agents in front of Claude.
   coding-gateway doctor    check each part and say how to mend it
   coding-gateway connect   configure an IDE, an agent or an SDK
   coding-gateway chat      ask something in the terminal
+  coding-gateway savings   what recorded conversations cost with and without it
 
 Settings are environment variables, read from .env too; README.md lists them.
 """
@@ -66,6 +67,38 @@ examples:
   git diff | coding-gateway chat --system "Review this diff" -
 """
 
+_SAVINGS = """\
+See what the gateway saves before it is put in use: replay recorded conversations in this process
+and bill each request by Claude's published rules, with the gateway's passes and without them.
+Nothing is sent anywhere, and no key is needed.
+"""
+
+_REPLAY = """\
+SESSIONS are files or folders: what `savings export` writes, Claude Code's logs in
+~/.claude/projects, Continue's in ~/.continue; plain or gzip. The format is told by the content.
+
+The plain price is that of the same requests without any prompt cache. Passes are those of the
+settings (environment, .env); the options below go over them. Every text of the client must be
+readable in what would be sent, or its cut declared there; anything else counts as hidden.
+
+Exit code 1: a request could not be billed, something was hidden, or a file cannot be used.
+"""
+
+_REPLAY_EXAMPLES = """\
+examples:
+  coding-gateway savings replay ~/.claude/projects
+  coding-gateway savings replay ~/.continue --model claude-opus-5-5 --chart savings.svg
+  coding-gateway savings replay recorded/ --references off --without-cache   # what is left then
+"""
+
+_EXPORT = """\
+Write the conversations that are kept for the Responses API out of the gateway's own database, as
+JSON lines that `savings replay` reads; compressed when FILE ends in .gz. The file holds whole
+prompts in clear and is readable by you alone. An existing file is not overwritten.
+
+DATABASE_URL and ENCRYPTION_KEYS come from the environment, else from the stack that runs here.
+"""
+
 _API = """\
 Serve the API alone, for production where the other parts have addresses:
 DATABASE_URL, REDIS_URL, TEMPORAL_ADDRESS and ANTHROPIC_API_KEY come from the environment.
@@ -104,6 +137,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_doctor(add)
     _add_connect(add)
     _add_chat(add)
+    _add_savings(add)
     _add_migrate(add)
     _add_api(add)
     _add_worker(add)
@@ -211,6 +245,50 @@ def _add_chat(add: _Commands) -> None:
         "--no-stream", action="store_true", help="wait for the whole answer, then print it"
     )
     _gateway(chat)
+
+
+def _add_savings(add: _Commands) -> None:
+    savings = _command(
+        add, "savings", "what recorded conversations cost with and without", _SAVINGS
+    )
+    actions = savings.add_subparsers(title="actions", metavar="ACTION", required=True)
+    replay = _action(
+        actions, "replay", "bill recorded sessions both ways", _REPLAY, _REPLAY_EXAMPLES
+    )
+    replay.add_argument("sessions", nargs="+", type=Path, metavar="SESSIONS", help="files, folders")
+    replay.add_argument("--model", metavar="NAME", help="whose prices (default: DEFAULT_MODEL)")
+    replay.add_argument(
+        "--limit", type=_positive, metavar="N", help="only the first N requests of each session"
+    )
+    replay.add_argument("--json", type=Path, metavar="FILE", help="write every figure there too")
+    replay.add_argument("--chart", type=Path, metavar="FILE", help="draw a chart, .svg or .png")
+    replay.add_argument(
+        "--append-log", action="store_true", help="with the append log, for clients that rewrite"
+    )
+    replay.add_argument(
+        "--references",
+        choices=("off", "whole", "runs"),
+        help="which repeated text becomes a reference, for every kind of client",
+    )
+    replay.add_argument("--without-cache", action="store_true", help="set no prompt cache marks")
+    export = _action(actions, "export", "write stored conversations to a file", _EXPORT)
+    export.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write")
+    export.add_argument("--project", metavar="NAME", help="only this project's conversations")
+    _data_dir(export)
+
+
+def _action(
+    actions: _Commands, name: str, summary: str, description: str, epilog: str = ""
+) -> argparse.ArgumentParser:
+    action = actions.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    action.set_defaults(action=name)
+    return action
 
 
 def _gateway(command: argparse.ArgumentParser) -> None:

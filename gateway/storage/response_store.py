@@ -39,6 +39,15 @@ class ResponseRow:
     sealed: str
 
 
+@dataclass(frozen=True, slots=True)
+class ResponseKey:
+    """Where a stored response stands: its project, its id and the one it goes on from."""
+
+    project: str
+    id: str
+    previous_id: str | None
+
+
 class ResponseTable:
     """Statements on `responses`. Every method raises UnavailableError and may run twice."""
 
@@ -90,6 +99,24 @@ class ResponseTable:
         async with database_errors(), self._engine.connect() as connection:
             rows = (await connection.execute(statement)).all()
         return [_row(project, row) for row in rows]
+
+    async def keys(self, project: str | None) -> list[ResponseKey]:
+        """All responses that are alive, of one project or of every one, oldest first."""
+        statement = (
+            select(responses.c.project, responses.c.id, responses.c.previous_id)
+            .where(responses.c.expires_at > func.now())
+            .order_by(responses.c.created_at, responses.c.project, responses.c.id)
+        )
+        if project is not None:
+            statement = statement.where(responses.c.project == project)
+        async with database_errors(), self._engine.connect() as connection:
+            rows = (await connection.execute(statement)).all()
+        return [ResponseKey(row.project, row.id, row.previous_id) for row in rows]
+
+    async def find(self, project: str, response_id: str) -> ResponseRow | None:
+        """The response of that id, None when there is none."""
+        rows = await self.find_chain(project, response_id, limit=1)
+        return rows[0] if rows else None
 
     async def delete(self, project: str, response_id: str) -> bool:
         """Removes the response; False when there was none."""

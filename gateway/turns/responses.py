@@ -214,18 +214,25 @@ class StoredResponses:
         return self._opened(project, response_id, sealed.decode("ascii", "replace"))
 
     def _opened(self, project: str, response_id: str, sealed: str) -> StoredResponse | None:
-        data = self._seals.open(sealed, _context(project, response_id))
-        if data is None:
-            return None
-        value = wire.loads(zlib.decompress(data))
-        return StoredResponse(
-            id=response_id,
-            created_at=value["created_at"],
-            previous_id=value["previous_id"],
-            response=value["response"],
-            input_items=value["input_items"],
-            turn=value["turn"],
-        )
+        return opened_response(self._seals, project, response_id, sealed)
+
+
+def opened_response(
+    seals: Seals, project: str, response_id: str, sealed: str
+) -> StoredResponse | None:
+    """The stored response in `sealed`; None when it was sealed with a key that is gone."""
+    data = seals.open(sealed, _context(project, response_id))
+    if data is None:
+        return None
+    value = wire.loads(zlib.decompress(data))
+    return StoredResponse(
+        id=response_id,
+        created_at=value["created_at"],
+        previous_id=value["previous_id"],
+        response=value["response"],
+        input_items=value["input_items"],
+        turn=value["turn"],
+    )
 
 
 def page_of(items: list[JSONObject], after: str | None, limit: int, order: Order) -> Page:
