@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from gateway.catalog.models import Model
 from gateway.context import Project, RequestContext
 from gateway.pipeline.accounting import client_family
+from gateway.pipeline.summary_requests import SummaryRequests
 from gateway.protocols.shared.digests import BlockDigests
 from gateway.protocols.shared.draft import Draft
 from gateway.reduction.append_log import continued_log
+from gateway.reduction.context_cut import ContextCut, ContextCuts
 from gateway.reduction.continuations import Continuations
 from gateway.reduction.lifetime import SHORT_SECONDS
 from gateway.reduction.log_store import LogStore
@@ -54,6 +56,8 @@ class Conversations:
     states: StateStore
     logs: LogStore
     rewriter: Rewriter
+    cuts: ContextCuts
+    summaries: SummaryRequests | None = None
     continuations: Continuations = field(default_factory=Continuations)
     bench_clock: bool = False
     clock: Callable[[], float] = time.time
@@ -66,8 +70,13 @@ class Conversations:
         beginning = beginnings(draft.body["messages"], digests)
         shared = SharedLookup(self.valkey)
         lookup = self.states.look_up(project.id, lookup_keys(beginning, key), shared)
+        context_policy = project.reduction.texts.context
+        cut = None
+        if context_policy.max_tokens:
+            messages = draft.body["messages"]
+            cut = self.cuts.open(project.id, messages, context_policy, digests, shared)
         client = client_family(context.headers.get("user-agent", ""))
-        opened = _Opened(beginning, key, client, lookup)
+        opened = _Opened(beginning, key, client, lookup, cut)
         return Conversation(self, project, self._now(context), (digests, shared), opened)
 
     def _now(self, context: RequestContext) -> float:
@@ -87,6 +96,7 @@ class _Opened:
     client_key: str | None
     client: str
     lookup: StateLookup
+    cut: ContextCut | None
 
 
 class Conversation:
@@ -111,6 +121,7 @@ class Conversation:
         self._beginning, self._client_key = opened.beginning, opened.client_key
         self._client = opened.client
         self._lookup = opened.lookup
+        self._cut = opened.cut
         self._found = Found()
         self._log: list[JSONObject] | None = None
         self._choice: Sticky | None = None
@@ -120,6 +131,8 @@ class Conversation:
     async def load(self) -> None:
         """Waits for what is known; at most one Valkey round trip. Never raises."""
         self._found = choose_previous(self._beginning, await self._lookup.found())
+        if self._cut is not None:
+            await self._cut.load()
 
     @property
     def id(self) -> str:
@@ -162,6 +175,7 @@ class Conversation:
             cache_ttl=draft.cache_ttl,
             cache_explicit=draft.cache_explicit,
             one_shot=self._is_one_shot,
+            cut=self._cut,
             chance=self._conversations.continuations.chance(self.project.id, self._client),
         )
         self.reduction = Reduction(
@@ -213,5 +227,10 @@ class Conversation:
             self._beginning, self._client_key, state, may_rewrite=not self.reduction.has_tools
         )
         self._conversations.states.save(self.project.id, keys, state)
+        if self._cut is not None:
+            self._cut.remember()
+            summaries = self._conversations.summaries
+            if summaries is not None and self._cut.wanted is not None:
+                summaries.want(self.project.id, *self._cut.wanted)
         if self._log is not None:
             self._conversations.logs.save(self.project.id, state.id, state.requests, self._log)

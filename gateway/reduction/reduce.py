@@ -18,6 +18,7 @@ from gateway.reduction.cache_plan import (
 )
 from gateway.reduction.canonical import with_ordinal_ids
 from gateway.reduction.compaction import next_watermark
+from gateway.reduction.context_cut import ContextCut
 from gateway.reduction.context_delegation import delegated, is_delegated
 from gateway.reduction.continuations import is_worth_writing
 from gateway.reduction.lifetime import (
@@ -51,7 +52,7 @@ class Known:
     `id` names the conversation for good; `now` is in seconds, of the clock of `found.state.at`.
     `cache_ttl` and `cache_explicit` are the client's wishes for cache marks. `one_shot`: nobody is
     going to continue it; else `chance` is how likely somebody is. `held_out`: it goes untouched, to
-    prove what the others save.
+    prove what the others save. `cut` is where a project has long conversations cut.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Known:
     one_shot: bool = False
     held_out: bool = False
     chance: float = 1.0
+    cut: ContextCut | None = None
 
 
 def everything_allowed(_: Technique) -> bool:
@@ -170,6 +172,8 @@ class Reduction:
             old_messages=self._known.found.old_messages,
             compacted=self._compacted,
             report=self.report,
+            cut=self._known.cut,
+            summary=previous.summary if previous is not None else None,
         )
 
     def delegate(self, body: JSONObject) -> tuple[JSONObject, str | None]:
@@ -271,6 +275,7 @@ class Reduction:
             lines=self._lines,
             call=self._call,
             lifetime=self.report.lifetime,
+            summary=self._known.cut.record if self._known.cut is not None else None,
             compacted=self._compacted,
             ordinal_ids=self._ordinal_ids,
             bytes_per_token=self._bytes_per_token(),
@@ -282,7 +287,6 @@ class Reduction:
             requests=previous.requests + 1,
             extended=previous.extended + bool(self.report.appends),
             pauses=self._pauses(),
-            summary=previous.summary,
         )
 
     def state(self, prompt_tokens: int, choice: JSONObject | None = None) -> ConversationState:

@@ -11,9 +11,7 @@ from gateway.protocols.shared.digests import BlockDigests, digest
 from gateway.reduction.boilerplate import Boilerplate
 from gateway.reduction.caps import cap_texts
 from gateway.reduction.compaction import compact
-from gateway.reduction.context_extract import extract
-from gateway.reduction.context_tokens import estimated_tokens
-from gateway.reduction.context_window import apply_cut, find_cuts, summary_chars
+from gateway.reduction.context_cut import ContextCut
 from gateway.reduction.diff_policy import DIFF_POLICY, wants_diff_policy
 from gateway.reduction.passes import Passes
 from gateway.reduction.references import (
@@ -40,6 +38,7 @@ class Rewriting:
 
     `lines` are the system lines of the previous request. Messages before `old_messages` have been
     sent before. `compacted` is the message before which old results are shortened.
+    `cut` is where a long conversation is cut; `summary` is the record of its previous request.
     """
 
     body: JSONObject
@@ -51,6 +50,8 @@ class Rewriting:
     old_messages: int
     compacted: int
     report: ReductionReport
+    cut: ContextCut | None = None
+    summary: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +150,13 @@ class Rewriter:
 
 def _pruned(body: JSONObject, request: Rewriting) -> tuple[JSONObject, Shift]:
     """The body within the limit of its conversation, and where its messages went."""
-    limit = request.passes.context_tokens
-    messages: list[JSONObject] = body["messages"]
-    cut = find_cuts(messages, limit, estimated_tokens).current if limit else None
+    found = request.cut
+    if found is None or not request.passes.context_tokens:
+        return body, _unmoved
+    pruned = found.prune(body["messages"], request.summary)
+    cut = found.cut
     if cut is None:
         return body, _unmoved
-    summary = extract(messages[cut.head : cut.start], summary_chars(limit))
-    pruned = apply_cut(messages, cut, summary)
     is_new = request.old_messages < cut.made_at
     removed = pruned.removed_chars
     request.report.note("context_pruning", removed, removed if is_new else 0)

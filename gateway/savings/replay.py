@@ -17,6 +17,8 @@ from gateway.policies import ReductionPolicy
 from gateway.protocols.chat_dialects import translate
 from gateway.protocols.model_fit import FitOptions, fit_to_model
 from gateway.reduction.boilerplate import Boilerplate, load_boilerplate
+from gateway.reduction.context_cut import ContextCuts
+from gateway.reduction.context_summary import SummaryStore
 from gateway.reduction.log_store import LogStore
 from gateway.reduction.references import ReferenceCache
 from gateway.reduction.rewriting import Rewriter
@@ -94,6 +96,7 @@ class InProcess:
             StateStore(valkey, ttl_seconds=_REMEMBERED_SECONDS),
             LogStore(valkey, _Unsealed(), ttl_seconds=_REMEMBERED_SECONDS),
             Rewriter(ReferenceCache(_REMEMBERED_SECONDS), setting.kinds, setting.boilerplate),
+            ContextCuts(SummaryStore(valkey, _Unsealed(), ttl_seconds=_REMEMBERED_SECONDS)),
             clock=lambda: self._seconds,
         )
         self._seconds = 0.0

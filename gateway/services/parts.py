@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.config import Settings, default_data_dir
+from gateway.durable import DurableEngine
 from gateway.pipeline.accounting import Accounting
+from gateway.pipeline.summary_requests import SummaryRequests
 from gateway.projects import Projects
+from gateway.reduction.context_summary import SummaryStore
 from gateway.routing.router import Router
 from gateway.security.keys import hash_key
 from gateway.security.sealing import Sealer
@@ -34,6 +37,8 @@ from gateway.upstream.transport import UpstreamTransport
 from gateway.usage.journal import Journal
 from gateway.usage.recorder import Recorder
 
+_SUMMARY_SECONDS = 259_200  # three days: a conversation is remembered that long
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -51,10 +56,12 @@ class Parts:
     sealer: Sealer
     turn_store: TurnStore
     stored_responses: StoredResponses
+    summary_store: SummaryStore
+    summary_requests: SummaryRequests
     source: str
 
 
-async def open_parts(settings: Settings, stack: AsyncExitStack) -> Parts:
+async def open_parts(settings: Settings, durable: DurableEngine, stack: AsyncExitStack) -> Parts:
     """The parts, closed in order by `stack`. Raises SettingsError for what cannot work."""
     catalog = catalog_of(settings)
     router = router_of(settings, names_of(settings, catalog))
@@ -74,6 +81,7 @@ async def open_parts(settings: Settings, stack: AsyncExitStack) -> Parts:
     stack.push_async_callback(projects.close)
     sealer = sealer_of(settings)
     seconds, days = settings.turn_ttl_seconds, settings.responses_ttl_days
+    summaries = SummaryStore(valkey, sealer, ttl_seconds=_SUMMARY_SECONDS)
     return Parts(
         settings=settings,
         engine=engine,
@@ -87,6 +95,8 @@ async def open_parts(settings: Settings, stack: AsyncExitStack) -> Parts:
         sealer=sealer,
         turn_store=TurnStore(valkey, TurnTable(engine), sealer, ttl_seconds=seconds),
         stored_responses=StoredResponses(valkey, ResponseTable(engine), sealer, ttl_days=days),
+        summary_store=summaries,
+        summary_requests=SummaryRequests(summaries, durable),
         source=source,
     )
 

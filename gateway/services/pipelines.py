@@ -11,6 +11,7 @@ from gateway.pipeline.conversations import Conversations
 from gateway.pipeline.live import LivePipeline
 from gateway.protocols.model_fit import FitOptions
 from gateway.protocols.openai_embeddings import provider_error
+from gateway.reduction.context_cut import ContextCuts
 from gateway.reduction.log_store import LogStore
 from gateway.reduction.references import ReferenceCache
 from gateway.reduction.rewriting import Rewriter
@@ -18,10 +19,8 @@ from gateway.reduction.state_store import StateStore
 from gateway.reliability.admission import AdmissionControl
 from gateway.reliability.circuit_breaker import CircuitBreaker, CircuitState
 from gateway.reliability.retry import RetryPolicy
-from gateway.security.sealing import Sealer
 from gateway.services.from_settings import reduction_tables, secret
 from gateway.services.parts import Parts
-from gateway.storage.valkey import Valkey
 from gateway.turns.conversation import Turns
 from gateway.upstream.embeddings import EmbeddingTransport
 
@@ -52,7 +51,7 @@ def live_pipeline(parts: Parts) -> LivePipeline:
             fast_mode=settings.enable_fast_mode,
         ),
         turns=Turns(parts.turn_store),
-        conversations=conversations_of(settings, parts.valkey, parts.sealer),
+        conversations=conversations_of(parts),
         breaker=CircuitBreaker(
             enabled=settings.circuit_breaker_enabled,
             threshold=settings.circuit_breaker_threshold,
@@ -66,14 +65,17 @@ def live_pipeline(parts: Parts) -> LivePipeline:
     )
 
 
-def conversations_of(settings: Settings, valkey: Valkey, sealer: Sealer) -> Conversations:
+def conversations_of(parts: Parts) -> Conversations:
     """What is remembered of conversations, and the passes they go through."""
+    settings, valkey, sealer = parts.settings, parts.valkey, parts.sealer
     seconds = settings.file_hash_cache_ttl
     return Conversations(
         valkey,
         StateStore(valkey, ttl_seconds=max(seconds, _STATE_SECONDS)),
         LogStore(valkey, sealer, ttl_seconds=seconds),
         Rewriter(ReferenceCache(seconds), *reduction_tables(settings)),
+        ContextCuts(parts.summary_store),
+        parts.summary_requests,
         bench_clock=settings.bench_clock,
     )
 

@@ -74,7 +74,7 @@ async def running_services(settings: Settings, durable: DurableEngine) -> AsyncI
     """
     async with AsyncExitStack() as stack:
         stack.push_async_callback(durable.close)
-        parts = await open_parts(settings, stack)
+        parts = await open_parts(settings, durable, stack)
         live = live_pipeline(parts)
         provider = await embedding_provider(settings, live, stack)
         await _start(parts, live, stack)
@@ -108,7 +108,11 @@ async def _start(parts: Parts, live: LivePipeline, stack: AsyncExitStack) -> Non
     metrics, valkey, recorder = parts.metrics, parts.valkey, parts.recorder
     metrics.before_publishing(lambda: show_states(metrics, live, valkey, recorder))
     await valkey.start()
-    for name, store in (("turns", parts.turn_store), ("responses", parts.stored_responses)):
+    for name, store in (
+        ("turns", parts.turn_store),
+        ("responses", parts.stored_responses),
+        ("summaries", parts.summary_requests),
+    ):
         stack.push_async_callback(store.finish)
         stack.push_async_callback(stop, start(name, store.run()))
     for name, work in (

@@ -7,6 +7,10 @@ from gateway.catalog.models import Model, load_catalog
 from gateway.policies import ReductionPolicy
 from gateway.protocols.shared.digests import BlockDigests
 from gateway.reduction.boilerplate import load_boilerplate
+from gateway.reduction.context_cut import ContextCut, ContextCuts
+from gateway.reduction.context_summary import SummaryStore
+from gateway.reduction.context_tokens import estimated_tokens
+from gateway.reduction.context_window import find_cuts
 from gateway.reduction.reduce import Known, Reduction
 from gateway.reduction.references import ReferenceCache
 from gateway.reduction.rewriting import Rewriter
@@ -63,6 +67,13 @@ def rewriter() -> Rewriter:
     return Rewriter(ReferenceCache(3600), load_tool_kinds(), load_boilerplate())
 
 
+class NoSummaries(SummaryStore):
+    """Has none, and asks nobody."""
+
+    def __init__(self) -> None:
+        pass
+
+
 @dataclass
 class Client:
     """Sends requests of one project in order; `sent` are the upstream bodies."""
@@ -74,11 +85,20 @@ class Client:
     sent: list[Body] = field(default_factory=list)
     last: ConversationState | None = None
     reduction: Reduction | None = None
+    cuts: ContextCuts = field(default_factory=lambda: ContextCuts(NoSummaries()))
 
     def send(self, body: Body, now: float = 0.0, key: str | None = None, **known: Any) -> Body:
         digests = BlockDigests()
         beginning = beginnings(body["messages"], digests)
         keys = lookup_keys(beginning, key)
+        if self.policy.texts.context.max_tokens:
+            known["cut"] = ContextCut(
+                self.cuts,
+                "project",
+                body["messages"],
+                self.policy.texts.context,
+                find_cuts(body["messages"], self.policy.texts.context.max_tokens, estimated_tokens),
+            )
         stored = [self.states.get(each) for each in keys]
         found = choose_previous(
             beginning, [load_state(data) if data is not None else None for data in stored]
