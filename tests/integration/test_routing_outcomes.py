@@ -9,6 +9,7 @@ from temporalio.worker import Worker
 
 from activities.registry import maintenance_activities
 from activities.routing_outcomes import RoutingOutcomesActivities
+from gateway.config import load_settings
 from gateway.durable import (
     ROUTING_OUTCOMES_ID,
     ROUTING_OUTCOMES_WORKFLOW,
@@ -202,8 +203,9 @@ async def test_the_workflow_counts_in_steps_and_tells_every_process(
         assert isinstance(result, RoutingOutcomesResult)
         return result
 
+    settings = load_settings(database_url=database_url, redis_url=valkey_url)
     async with (
-        maintenance_activities(database_url, valkey_url) as activities,
+        maintenance_activities(settings) as activities,
         Worker(client, task_queue=QUEUE, workflows=MAINTENANCE_WORKFLOWS, activities=activities),
     ):
         assert await run("first") == RoutingOutcomesResult(20, 1, more=True)
