@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.reduction.context_lines import error_lines, shortened
+from gateway.reduction.tool_kinds import call_arguments
 from gateway.wire import JSON, JSONObject
 
 CallKind = Literal["read", "edit", "run", "search", "other"]
@@ -70,7 +71,7 @@ def deeds_of(messages: Sequence[JSONObject]) -> Deeds:
 
 def read_call(block: JSONObject) -> Call:
     """What a `tool_use` block is for, by the words of its name and its arguments."""
-    arguments = block["input"] if isinstance(block["input"], dict) else {}
+    arguments = call_arguments(block)
     words = {word.lower() for word in _WORD.findall(block["name"])}
     command = _command(arguments)
     paths = [*_texts(arguments, _PATHS), *_texts(arguments, _MORE_PATHS)]

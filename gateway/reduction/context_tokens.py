@@ -1,6 +1,7 @@
 """A cheap estimate of tokens, the same on every turn: it decides where conversations are cut."""
 
 from gateway.protocols.messages_form import THINKING_BLOCKS
+from gateway.reduction.tool_kinds import call_arguments
 from gateway.wire import JSON, JSONObject
 
 BLOCK_TOKENS = 8
@@ -23,15 +24,19 @@ def estimated_tokens(block: JSONObject) -> int:
     kind = block["type"]
     if kind in THINKING_BLOCKS:
         return 0
+    return IMAGE_TOKENS if kind == "image" else BLOCK_TOKENS + _content(kind, block)
+
+
+def _content(kind: str, block: JSONObject) -> int:
     if kind == "text":
-        return BLOCK_TOKENS + _tokens(len(block["text"]))
-    if kind == "image":
-        return IMAGE_TOKENS
-    if kind == "document":
-        return BLOCK_TOKENS + _document(block)
+        return _tokens(len(block["text"]))
     if kind == "tool_result":
-        return BLOCK_TOKENS + _result(block.get("content"))
-    return BLOCK_TOKENS + _tokens(_chars(block))
+        return _result(block.get("content"))
+    if kind == "tool_use":
+        return _tokens(len(block["name"]) + _chars(call_arguments(block)))
+    if kind == "document":
+        return _document(block)
+    return _tokens(_chars(block))
 
 
 def text_chars(block: JSONObject) -> int:
@@ -45,7 +50,7 @@ def text_chars(block: JSONObject) -> int:
             return sum(len(part["text"]) for part in content if part["type"] == "text")
         return len(content or "")
     if kind == "tool_use":
-        return _chars(block["input"])
+        return _chars(call_arguments(block))
     return 0
 
 

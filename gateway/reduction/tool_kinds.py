@@ -45,8 +45,8 @@ class ToolKinds:
             return True
         for rule in self.reads_when:
             if name in rule.names:
-                return _arguments(call).get(rule.argument) in rule.values
-        return name in self.shells and self._prints_file(_arguments(call))
+                return call_arguments(call).get(rule.argument) in rule.values
+        return name in self.shells and self._prints_file(call_arguments(call))
 
     def edits_files(self, name: str) -> bool:
         """True for the name of a tool that changes files."""
@@ -137,7 +137,7 @@ def _bare_name(name: str) -> str:
     return _SERVER_PREFIX.sub("", lowered) if "_" in lowered or "." in lowered else lowered
 
 
-def _arguments(call: JSONObject) -> JSONObject:
+def call_arguments(call: JSONObject) -> JSONObject:
     """The call's arguments; those of a kept turn are JSON text that is spliced in."""
     given: JSON = call["input"]
     if isinstance(given, wire.Fragment):

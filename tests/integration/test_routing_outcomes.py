@@ -203,10 +203,9 @@ async def test_the_workflow_counts_in_steps_and_tells_every_process(
         assert isinstance(result, RoutingOutcomesResult)
         return result
 
+    settings = load_settings(database_url=database_url, redis_url=valkey_url)
     async with (
-        maintenance_activities(
-            load_settings(database_url=database_url, redis_url=valkey_url)
-        ) as activities,
+        maintenance_activities(settings) as activities,
         Worker(client, task_queue=QUEUE, workflows=MAINTENANCE_WORKFLOWS, activities=activities),
     ):
         assert await run("first") == RoutingOutcomesResult(20, 1, more=True)

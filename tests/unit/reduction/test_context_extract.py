@@ -10,6 +10,7 @@ from gateway.policies import ContextPolicy
 from gateway.reduction.context_extract import extract
 from gateway.reduction.context_tokens import estimated_tokens
 from gateway.reduction.context_window import prune, summary_chars
+from gateway.wire import Fragment
 from tests.unit.reduction.conversations import Body, long, said, text, user
 
 CORPUS = sorted(Path(__file__).with_name("corpus").glob("*.toml"))
@@ -136,3 +137,16 @@ def test_it_is_the_same_every_time_and_declared() -> None:
     assert quoted == extract(removed, 5_000)
     assert quoted.startswith(f"[... {len(removed)} earlier messages")
     assert "removed by the gateway" in quoted
+
+
+def test_arguments_of_turns_that_were_put_back_are_read_as_well() -> None:
+    call = {"type": "tool_use", "id": "c", "name": "write_file", "input": {"path": "src/a.py"}}
+    kept = {**call, "input": Fragment(b'{"path":  "src/a.py"}')}
+    outcome = {"type": "tool_result", "tool_use_id": "c", "content": "ok"}
+    given, put_back = (
+        [{"role": "assistant", "content": [each]}, {"role": "user", "content": [outcome]}]
+        for each in (call, kept)
+    )
+    assert extract(put_back, 3_000) == extract(given, 3_000)
+    assert "src/a.py" in extract(put_back, 3_000)
+    assert estimated_tokens(kept) == estimated_tokens(call)
