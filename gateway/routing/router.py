@@ -75,35 +75,35 @@ class Router:
         """The model of a request. Raises ModelNotFoundError."""
         route = self.names.resolve(draft.asked_model, short=asking.short)
         messages = draft.body["messages"]
-        mark, failed = request_mark(messages), failed_results(messages)
+        count, mark, failed = len(messages), request_mark(messages), failed_results(messages)
         sticky = asking.sticky
-        repeats = sticky is not None and is_repeat(sticky, mark, len(messages))
+        repeats = sticky is not None and is_repeat(sticky, mark, count)
         if sticky is not None:
-            sticky = noted(sticky, mark, len(messages), failed)
+            sticky = noted(sticky, mark, count, failed)
         if route.reason != "default":
-            decision = self._as_named(draft, route, sticky)
+            decision = self._as_named(draft, route, sticky, (mark, count))
         elif asking.short or is_one_shot(draft.body, draft.max_tokens):
             decision = self._short(draft, route, asking)
         elif sticky is not None and self._may_stay(sticky):
             decision = self._kept(route, asking, sticky)
         else:
-            decision = self._new(draft, route, asking)
+            decision = self._new(draft, route, asking, (mark, count))
         if decision.task_class == "one_shot":
             return decision  # beside the conversation, or all there is of it
-        if not decision.sticky.mark:
-            decision.sticky = replace(decision.sticky, mark=mark, messages=len(messages))
         if asking.sticky is not None and asking.sticky.model != decision.route.model.id:
             decision.detail = {**decision.detail, "from": asking.sticky.model}
         decision.failed_results, decision.repeats = failed, repeats
         return decision
 
-    def _as_named(self, draft: Draft, route: Route, sticky: Sticky | None) -> Decision:
+    def _as_named(
+        self, draft: Draft, route: Route, sticky: Sticky | None, newest: tuple[str, int]
+    ) -> Decision:
         """An explicit or retired name is not ours to choose for."""
         if sticky is not None and sticky.model == route.model.id:
             name, kept = sticky.task_class, sticky
         else:
             name = read_features(draft.body).task_class
-            kept = _sticky(draft, route.model, route.reason, name)
+            kept = _sticky(draft, route.model, route.reason, name, newest)
         return Decision(route, kept, None, (route.reason,), name)
 
     def _short(self, draft: Draft, route: Route, asking: Asking) -> Decision:
@@ -161,7 +161,7 @@ class Router:
         )
         return weigh_switch(sticky, models, successes, asking.cached_tokens)
 
-    def _new(self, draft: Draft, route: Route, asking: Asking) -> Decision:
+    def _new(self, draft: Draft, route: Route, asking: Asking, newest: tuple[str, int]) -> Decision:
         """The first turn of a conversation."""
         features = read_features(draft.body)
         policy = asking.project.routing
@@ -169,12 +169,12 @@ class Router:
         if not policy.smart:
             heavy = wants_heavy(features)
             model = self.heavy if heavy else self.names.default
-            kept = _sticky(draft, model, "rule", name)
+            kept = _sticky(draft, model, "rule", name, newest)
             return _decision(_routed(route, model, "rule"), kept, ("rule", name))
         score = score_of(features)
         choice = self._choose((self.names.default, self.heavy), name, score.value, asking)
         reason = _reason("score", choice)
-        kept = _sticky(draft, choice.model, reason, name)
+        kept = _sticky(draft, choice.model, reason, name, newest)
         reasons = _reasons(reason, features, score, policy, choice)
         chosen = _routed(route, choice.model, reason)
         detail = detail_of(choice, score, policy.heavy_threshold)
@@ -231,17 +231,18 @@ def _decision(
     )
 
 
-def _sticky(draft: Draft, model: Model, reason: str, task_class: str) -> Sticky:
+def _sticky(
+    draft: Draft, model: Model, reason: str, task_class: str, newest: tuple[str, int] = ("", 0)
+) -> Sticky:
+    """What to remember of a choice; `newest` is the mark of the newest request and its messages."""
     thinking = draft.thinking.get("type") if draft.thinking is not None else None
-    return Sticky(model.id, draft.effort, thinking, reason, task_class)
+    return Sticky(model.id, draft.effort, thinking, reason, task_class, *newest)
 
 
 def _routed(route: Route, model: Model, reason: str) -> Route:
     """`route` with the model that was chosen for it."""
-    if model is route.model:
-        return replace(route, reason=reason)
     warning = route.variant.shortcoming(model) if route.variant is not None else None
-    return replace(route, model=model, reason=reason, warning=warning)
+    return Route(model, route.source, reason, warning, route.variant)
 
 
 def _reason(plain: str, choice: Choice) -> str:

@@ -19,8 +19,8 @@ from gateway.routing.task_words import (
 )
 from gateway.wire import JSON, JSONObject
 
-_HEAD_CHARS = 1_500  # where people say what they want
-_TAIL_CHARS = 500
+_HEAD_CHARS = 1_000  # where people say what they want
+_TAIL_CHARS = 400
 _READ_CHARS = 400_000  # no code fence is looked for behind that
 _SYSTEM_CHARS = 300
 _SMALL_CHARS = 300  # a long text that says "simple" is not
@@ -92,7 +92,7 @@ def read_features(body: JSONObject) -> TaskFeatures:
         code_chars=code_chars,
         tools=len(body.get("tools") or ()),
         files=sum(1 for word in distinct if "." in word and _FILE.match(word)),
-        traces=_traces(text[: 4 * _HEAD_CHARS], distinct),
+        traces=_traces(text[: 6 * _HEAD_CHARS], distinct),
         steps=_steps(prose),
         languages=tuple(sorted(distinct & LANGUAGES)),
         is_small=prose_chars <= _SMALL_CHARS and not distinct.isdisjoint(SMALL_WORDS),

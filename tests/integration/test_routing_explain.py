@@ -123,7 +123,7 @@ async def test_a_chat_is_explained_as_it_would_be_decided_now(client: httpx2.Asy
 
 
 async def test_the_price_of_a_switch_grows_with_what_is_cached(client: httpx2.AsyncClient) -> None:
-    async def price(**wanted: int | str) -> float:
+    async def price(**wanted: int) -> float:
         answer = await client.post(PATH, params=wanted, json=body("Add a flag"))
         return float(answer.json()["switch"]["price_usd"])
 

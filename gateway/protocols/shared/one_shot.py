@@ -18,40 +18,41 @@ _SYSTEM_MOST_CHARS = 8_000  # instructions of an agent, which is here to stay, a
 _TINY_MAX_TOKENS = 16  # nobody holds a conversation in sixteen tokens
 _SMALL_MAX_TOKENS = 300
 
-# In the first words of the system text, in lower case.
-_SYSTEM_PHRASES = (
-    "title generator",
-    "generate a title",
-    "generate a concise title",
-    "generate a short title",
-    "generate a concise, ",
-    "crafting pithy titles",
-    "extract a 2-3 word title",
-    "word title the following conversation",
-    "conversation title",
-    "git commit message",
-    "generates commit message",
-    "generate commit message",
-    "generate a commit message",
-    "expert at writing git commits",
-    "hole filler",
-    "code completion engine",
-    "complete text at a cursor",
-    "autocompletion system",
-    "fill in the missing code",
-    "indicates a new conversation topic",
-    "process bash commands that an ai coding agent",
-    "extract any file paths that this command",
-    "summarize this partial conversation",
-    "summarizing conversations",
-    "summarize this coding conversation",
-    "summarize conversations",
-    "anchored context summarization",
-    "task routing ai",
-    "you are a classifier",
-    "classify the user",
-    "classify the following",
-)
+# What stands in the first words of the system text, in lower case, by a part all of it has.
+_SYSTEM_PHRASES = {
+    "title": (
+        "title generator",
+        "generate a title",
+        "generate a concise title",
+        "generate a concise, ",
+        "generate a short title",
+        "crafting pithy titles",
+        "extract a 2-3 word title",
+        "word title the following conversation",
+        "conversation title",
+    ),
+    "commit": (
+        "git commit message",
+        "generates commit message",
+        "generate commit message",
+        "generate a commit message",
+        "expert at writing git commits",
+    ),
+    "complet": ("code completion engine", "complete text at a cursor", "autocompletion system"),
+    "hole": ("hole filler",),
+    "missing": ("fill in the missing code",),
+    "summar": (
+        "summarize this partial conversation",
+        "summarize this coding conversation",
+        "summarizing conversations",
+        "summarize conversations",
+        "anchored context summarization",
+    ),
+    "topic": ("indicates a new conversation topic",),
+    "command": ("process bash commands that an ai coding", "extract any file paths that this"),
+    "classif": ("you are a classifier", "classify the user", "classify the following"),
+    "routing": ("task routing ai",),
+}
 
 _ORDER = re.compile(
     r"(?:#+ task:\s*)?(?:please |given [^\n]{0,120}? )?"
@@ -103,8 +104,9 @@ def is_one_shot(body: JSONObject, max_tokens: int | None) -> bool:
 
 def _is_worded_as_one(messages: list[JSONObject], system: str, max_tokens: int | None) -> bool:
     system = system.lower()
-    if any(phrase in system for phrase in _SYSTEM_PHRASES):
-        return True
+    for part, phrases in _SYSTEM_PHRASES.items():
+        if part in system and any(phrase in system for phrase in phrases):
+            return True
     last = _last_text(messages[-1].get("content"))
     if _orders(_first_text(messages[0].get("content")), last):
         return True
