@@ -1,161 +1,108 @@
-"""The notation of references, and its decoder: what a reader of the request alone can do.
+"""How references are written, and how they are read back.
 
-`[ctx 7]` as the first line of a text names it. Elsewhere in the request stands, alone on a line,
+    [ctx 3]                                     first line of a text: its label, no part of it
+    «lines 5-90 = lines 1-86 of [ctx 1]»        alone on a line: these lines of an earlier text
+    «lines 5-90 = lines 1-86 of [ctx 1], without their numbers»
+    «identical to [ctx 1]»                      alone in its text: all of that text
 
-    «lines 12-40 = lines 3-31 of [ctx 7]»                          the same lines
-    «lines 12-40 = lines 3-31 of [ctx 7], without their numbers»   numbered there, bare here
-
-and, as a whole text, `«identical to [ctx 7]»`. Lines count from 1, or go by the numbers that are
-printed before them, where a tool has numbered them.
+Lines are counted from 1 below the label. In a listing that prints its line numbers, as tools that
+read files do, the printed numbers count: `    12→text`, `12\ttext`, `12: text` or `12|text`. A run
+taken from such a listing gets the numbers of the place where the reference stands, or none.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 NOTATION = (
-    "Repeated text in this conversation is sent once. A line [ctx N] at the start of a text names "
-    "it; it is not part of the text. «lines A-B = lines C-D of [ctx N]» alone on a line stands for "
-    "lines C-D of the text named [ctx N] earlier in this conversation, word for word (where lines "
-    'carry printed numbers, A-B and C-D are these numbers); ", without their numbers" means that '
-    "they stand here without the numbers printed there. «identical to [ctx N]» means the same text "
-    "as [ctx N]. Read them as if the text stood here in full. Never write such lines yourself; "
-    "write out text that you quote or edit."
+    "Repeated text is sent once. A first line [ctx N] is only a label."
+    " «lines A-B = lines C-D of [ctx N]» stands for lines C to D of the text labelled [ctx N],"
+    " here as lines A to B (printed line numbers, else counted below the label);"
+    " «identical to [ctx N]» stands for all of it."
+    " Read both as the text itself. Never write labels or such lines yourself,"
+    " in answers, edits or files."
 )
-"""The constant system block that explains it to the model."""
+"""What a model must know to follow references; the same in every request that may hold any."""
 
-MAX_NUMBER_DIGITS = 9
+MIN_CHARS = 320
+"""Shorter texts are not labelled, and shorter runs are not referred to."""
 
-_LABEL = re.compile(r"\[ctx (\d+)\]\n")
-_REFERENCE = re.compile(
+MIN_LINES = 4
+"""Shorter runs are not referred to."""
+
+LABEL_OPENING = "[ctx "
+IDENTICAL_OPENING = "«identical to [ctx "
+
+_LABEL = re.compile(r"\[ctx (\d{1,4000})\]\n")  # of more digits `int` makes no number
+_IDENTICAL = re.compile(r"«identical to \[ctx (\d{1,4000})\]»")
+_RUN_OPENING = "«lines "
+_OPENING_CHARACTER = "«"  # a single character is found far faster than a word
+_RUN = re.compile(
     r"«lines (\d+)-(\d+) = lines (\d+)-(\d+) of \[ctx (\d+)\](, without their numbers)?»"
 )
-_SAME = re.compile(r"«identical to \[ctx (\d+)\]»")
-_NUMBERED = re.compile(r"( *)(\d{1,9})(→|\t|: |\|)(.*)", re.DOTALL)
-
-
-class BadReferenceError(ValueError):
-    """A reference that leads nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
-class Numbered:
-    """A line with a printed number: its `width` with the blanks before it, and what follows."""
+class Run:
+    """Lines `first` to `last` of a text, which are lines `begin` to `end` of the text `label`.
 
-    number: int
-    width: int
-    separator: str
-    rest: str
+    `is_bare`: they stand there with printed numbers and here without.
+    """
 
-    def renumbered(self, number: int) -> str:
-        """The line under another number."""
-        return f"{number:>{self.width}}{self.separator}{self.rest}"
+    first: int
+    last: int
+    begin: int
+    end: int
+    label: int
+    is_bare: bool
+
+    def __str__(self) -> str:
+        """The run as it is sent."""
+        bare = ", without their numbers" if self.is_bare else ""
+        return (
+            f"«lines {self.first}-{self.last} = lines {self.begin}-{self.end}"
+            f" of [ctx {self.label}]{bare}»"
+        )
 
 
-def numbered(line: str) -> Numbered | None:
-    """The parts of a numbered line, None for any other."""
-    match = _NUMBERED.fullmatch(line)
-    if match is None:
+def labelled(label: int, text: str) -> str:
+    """`text` below its label."""
+    return f"[ctx {label}]\n{text}"
+
+
+def identical(label: int) -> str:
+    """What is sent for a text that is the same as the one with that label."""
+    return f"«identical to [ctx {label}]»"
+
+
+def split_label(text: str) -> tuple[int, str] | None:
+    """The label of a text and what stands below it."""
+    found = _LABEL.match(text)
+    return (int(found[1]), text[found.end() :]) if found is not None else None
+
+
+def identical_label(text: str) -> int | None:
+    """The label of the text that this one is said to be identical to."""
+    found = _IDENTICAL.fullmatch(text)
+    return int(found[1]) if found is not None else None
+
+
+def run_lines(text: str) -> Iterator[re.Match[str]]:
+    """The lines of a text that are references to runs."""
+    at = text.find(_OPENING_CHARACTER)
+    while at >= 0:
+        if text.startswith(_RUN_OPENING, at) and (at == 0 or text[at - 1] == "\n"):
+            end = text.find("\n", at)
+            found = _RUN.fullmatch(text, at, end if end >= 0 else len(text))
+            if found is not None:
+                yield found
+        at = text.find(_OPENING_CHARACTER, at + 1)
+
+
+def read_run(found: re.Match[str]) -> Run | None:
+    """The run such a line names; None when its numbers are no numbers of lines."""
+    parts = found.groups()[:5]
+    if any(len(part) > 9 for part in parts):
         return None
-    blanks, digits, separator, rest = match.groups()
-    return Numbered(int(digits), len(blanks) + len(digits), separator, rest)
-
-
-@dataclass(frozen=True)
-class Source:
-    """A text that references may point to: its number and its lines, decoded."""
-
-    number: int
-    lines: list[str]
-
-    @cached_property
-    def places(self) -> dict[int, int]:
-        """The first line of each printed number."""
-        places: dict[int, int] = {}
-        for index, line in enumerate(self.lines):
-            if (parts := numbered(line)) is not None:
-                places.setdefault(parts.number, index)
-        return places
-
-
-def label(number: int) -> str:
-    """The line that names a text, with its end."""
-    return f"[ctx {number}]\n"
-
-
-def same_as(number: int) -> str:
-    """The whole of a text that was sent before."""
-    return f"«identical to [ctx {number}]»"
-
-
-def lines_of(here: tuple[int, int], there: tuple[int, int], number: int, *, bare: bool) -> str:
-    """The line that stands for lines `there` of text `number`."""
-    ending = ", without their numbers" if bare else ""
-    return f"«lines {here[0]}-{here[1]} = lines {there[0]}-{there[1]} of [ctx {number}]{ending}»"
-
-
-def holds_references(text: str) -> bool:
-    """True when a text of the client would be read as a reference: it has to be left alone."""
-    if "«" not in text:
-        return False
-    if is_same(text):
-        return True
-    return "«lines " in text and any(_REFERENCE.fullmatch(line) for line in text.split("\n"))
-
-
-def is_same(text: str) -> bool:
-    """True when a text, without its label, stands for another one as a whole."""
-    return _SAME.fullmatch(text) is not None
-
-
-def split_label(text: str) -> tuple[int | None, str]:
-    """The number a text is named by, and the text without that line."""
-    match = _LABEL.match(text)
-    return (int(match[1]), text[match.end() :]) if match else (None, text)
-
-
-def decoded(text: str, sources: dict[int, Source]) -> str:
-    """A text without its label, with what its references stand for. Raises BadReferenceError."""
-    same = _SAME.fullmatch(text)
-    if same is not None:
-        return "\n".join(_source(int(same[1]), sources).lines)
-    if "«lines " not in text:
-        return text
-    lines: list[str] = []
-    for line in text.split("\n"):
-        match = _REFERENCE.fullmatch(line)
-        if match is None:
-            lines.append(line)
-        else:
-            lines += _resolved(match, sources)
-    return "\n".join(lines)
-
-
-def _source(number: int, sources: dict[int, Source]) -> Source:
-    source = sources.get(number)
-    if source is None:
-        raise BadReferenceError(f"there is no text [ctx {number}] before")
-    return source
-
-
-def _resolved(match: re.Match[str], sources: dict[int, Source]) -> list[str]:
-    here, here_end, there, there_end, number = map(int, match.groups()[:5])
-    source = _source(number, sources)
-    first, last = source.places.get(there), source.places.get(there_end)
-    if here_end - here != there_end - there or there_end < there:
-        raise BadReferenceError("both sides of a reference must have as many lines")
-    if first is not None and last is not None and last - first == there_end - there:
-        return [
-            _rewritten(line, here + offset, bare=match[6] is not None)
-            for offset, line in enumerate(source.lines[first : last + 1])
-        ]
-    if not 1 <= there <= there_end <= len(source.lines):
-        raise BadReferenceError(f"[ctx {number}] has no lines {there}-{there_end}")
-    return source.lines[there - 1 : there_end]
-
-
-def _rewritten(line: str, number: int, *, bare: bool) -> str:
-    parts = numbered(line)
-    if parts is None:
-        return line
-    return parts.rest if bare else parts.renumbered(number)
+    first, last, begin, end, label = map(int, parts)
+    return Run(first, last, begin, end, label, found[6] is not None)

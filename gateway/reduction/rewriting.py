@@ -99,15 +99,17 @@ class Rewriter:
                 body = _with_system(body, settled.blocks)
         body, shift = _pruned(body, request)
         texts = read_texts(body, request.fixed)
-        additions = self._shorten(texts, request, shift)
+        additions = self._shorten(body, texts, request, shift)
         body = write_texts(body, texts, request.digests)
         if additions:
             block = text_block("\n\n".join(additions))
             body = _with_system(body, [*(body.get("system") or ()), block])
         return Rewritten(body, lines, client_system, moved)
 
-    def _shorten(self, texts: list[Text], request: Rewriting, shift: Shift) -> list[str]:
-        """Run the passes over the texts; returns what they add to the system text.
+    def _shorten(
+        self, body: JSONObject, texts: list[Text], request: Rewriting, shift: Shift
+    ) -> list[str]:
+        """Run the passes over the texts of `body`; returns what they add to the system text.
 
         `shift` tells where a message of the client stands after a cut.
         """
@@ -129,9 +131,8 @@ class Rewriter:
         if passes.references != "off":
             with _noted(request, "references", texts, old, added=len(NOTATION)):
                 additions.append(NOTATION)
-                encode_references(
-                    texts, passes.references, self._references, request.report.conversation
-                )
+                conversation = request.report.conversation
+                encode_references(body, texts, passes.references, self._references, conversation)
         return additions
 
     def _settle(

@@ -1,265 +1,333 @@
-"""References: exact forms, decoded to the byte, written once."""
-
-import subprocess
-import sys
-import time
-from typing import Any
+"""References: every form of the notation in golden examples, and what is left alone."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from gateway.policies import References
 from gateway.protocols.shared.digests import BlockDigests
-from gateway.reduction.reference_notation import NOTATION, BadReferenceError
 from gateway.reduction.references import (
-    ReferenceCache,
+    NOTATION,
+    BadReferenceError,
     decode_references,
     encode_references,
     references_wanted,
 )
 from gateway.reduction.texts import read_texts, write_texts
-from tests.unit.reduction.conversations import Body, calls, long, result, said, tool, user
-
-MODES: list[Any] = ["whole", "runs"]
-
-
-def conversation(*values: str) -> Body:
-    """A body in which a tool returns each of these texts in turn."""
-    messages = [user("go")]
-    for number, value in enumerate(values):
-        messages += [calls(f"c{number}"), result(f"c{number}", value)]
-    return {"messages": messages}
+from gateway.wire import JSON, JSONObject
+from tests.unit.reduction.outside_reader import read_outside
 
 
-def encoded(body: Body, mode: Any = "runs", cache: ReferenceCache | None = None) -> Body:
+def user(*texts: str) -> JSONObject:
+    return {"role": "user", "content": [{"type": "text", "text": text} for text in texts]}
+
+
+def assistant(text: str) -> JSONObject:
+    return {"role": "assistant", "content": [{"type": "text", "text": text}]}
+
+
+def result(content: JSON) -> JSONObject:
+    return {"type": "tool_result", "tool_use_id": "toolu_1", "content": content}
+
+
+def encoded(body: JSONObject, mode: References = "runs") -> JSONObject:
     texts = read_texts(body)
-    encode_references(texts, mode, cache, "conversation")
+    encode_references(body, texts, mode)
     return write_texts(body, texts)
 
 
-def results(body: Body) -> list[str]:
-    return [text.value for text in read_texts(body) if text.kind == "tool_result"]
+def sent(*texts: str, mode: References = "runs") -> list[str]:
+    """What is sent for user texts; reads back for us and, unless it looks like one, for others."""
+    body = {"messages": [user(*texts)]}
+    out = encoded(body, mode)
+    assert decode_references(out) == body
+    values = [text.value for text in read_texts(out)]
+    if not any("«" in text for text in texts):
+        assert read_outside(values) == (list(texts), 0)
+    return values
 
 
-def numbered(lines: list[str], first: int = 1, separator: str = "→", width: int = 6) -> str:
-    return "\n".join(
-        f"{number:>{width}}{separator}{line}" for number, line in enumerate(lines, first)
-    )
+def code(begin: int, end: int) -> list[str]:
+    """Lines of some 40 characters, which say their number in words of their own."""
+    return [f"    value_{line} = compute(value, step={line})  #" for line in range(begin, end)]
 
 
-LINES = [f"    value_{number} = compute({number}, scale=True)" for number in range(40)]
-FILE = "\n".join(LINES)
+def listing(begin: int, lines: list[str], form: str = "{:>6}→") -> list[str]:
+    return [form.format(begin + index) + line for index, line in enumerate(lines)]
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_an_identical_text_names_the_first_copy(mode: Any) -> None:
-    sent = results(encoded(conversation(FILE, "short", FILE, FILE), mode))
-    assert sent == [
+def text(*parts: list[str]) -> str:
+    return "\n".join(line for part in parts for line in part)
+
+
+FILE = text(code(1, 31))
+
+
+def test_a_text_that_was_sent_before_is_named() -> None:
+    assert sent(FILE, "and?", FILE, FILE, mode="whole") == [
         f"[ctx 1]\n{FILE}",
-        "short",
-        "[ctx 2]\n«identical to [ctx 1]»",
-        "[ctx 3]\n«identical to [ctx 1]»",
+        "and?",
+        "«identical to [ctx 1]»",
+        "«identical to [ctx 1]»",
+    ]
+    assert sent(FILE, FILE)[1] == "«identical to [ctx 1]»"
+
+
+def test_labels_count_what_is_sent_as_text() -> None:
+    other = text(code(100, 120))
+    assert [value[:8] for value in sent(FILE, FILE, other, mode="whole")] == [
+        "[ctx 1]\n",
+        "«identic",
+        "[ctx 2]\n",
     ]
 
 
-def test_off_changes_nothing() -> None:
-    body = conversation(FILE, FILE)
-    assert encoded(body, "off") is body
-
-
-def test_a_changed_file_is_its_changed_lines_and_references() -> None:
-    changed = [*LINES[:20], "    new = 1", *LINES[20:]]
-    sent = results(encoded(conversation(FILE, "\n".join(changed))))[1]
-    assert sent == (
-        "[ctx 2]\n«lines 1-20 = lines 1-20 of [ctx 1]»\n    new = 1\n"
-        "«lines 22-41 = lines 21-40 of [ctx 1]»"
+def test_a_new_version_of_a_file_is_its_new_lines() -> None:
+    changed = text(code(1, 12), ["    # one line that is new"], code(12, 31), ["# and the end"])
+    assert sent(FILE, changed)[1] == (
+        "[ctx 2]\n«lines 1-11 = lines 1-11 of [ctx 1]»\n    # one line that is new\n"
+        "«lines 13-31 = lines 12-30 of [ctx 1]»\n# and the end"
     )
 
 
-def test_whole_mode_leaves_a_changed_file_alone() -> None:
-    changed = FILE + "\nmore"
-    assert results(encoded(conversation(FILE, changed), "whole"))[1] == f"[ctx 2]\n{changed}"
+def test_whole_leaves_near_repetitions_alone() -> None:
+    assert sent(FILE, FILE + "\n", mode="whole")[1] == f"[ctx 2]\n{FILE}\n"
 
 
-@pytest.mark.parametrize("separator", ["→", "\t", ": ", "|"])
-def test_numbered_lines_go_by_their_numbers(separator: str) -> None:
-    first = numbered(LINES, 101, separator)
-    second = numbered(["    # a comment", *LINES], 101, separator)
-    sent = results(encoded(conversation(first, second)))[1].split("\n")
-    assert sent[-1] == "«lines 102-141 = lines 101-140 of [ctx 1]»"
+def test_listings_go_by_their_printed_numbers() -> None:
+    before = text(listing(101, code(1, 31)))
+    after = text(listing(111, code(11, 31)), ["", "(end of file)"])
+    assert sent(before, after)[1] == (
+        "[ctx 2]\n«lines 111-130 = lines 111-130 of [ctx 1]»\n\n(end of file)"
+    )
 
 
-def test_bare_lines_may_stand_for_numbered_ones_but_not_the_other_way() -> None:
-    bare = results(encoded(conversation(numbered(LINES, 7), FILE)))[1]
-    assert bare == "[ctx 2]\n«lines 1-40 = lines 7-46 of [ctx 1], without their numbers»"
-    other = results(encoded(conversation(FILE, numbered(LINES, 7))))[1]
-    assert other == f"[ctx 2]\n{numbered(LINES, 7)}"
+@pytest.mark.parametrize("form", ["{:>6}→", "{:>4}\t", "{}: ", "{:>7}|"])
+def test_shifted_lines_are_renumbered(form: str) -> None:
+    before, after = listing(101, code(1, 31), form), listing(204, code(1, 31), form)
+    assert (
+        sent(text(before), text(after))[1] == "[ctx 2]\n«lines 204-233 = lines 101-130 of [ctx 1]»"
+    )
 
 
-def test_another_width_of_numbers_is_sent_literally() -> None:
-    sent = results(encoded(conversation(numbered(LINES, 1, width=6), numbered(LINES, 1, width=4))))
-    assert "«" not in sent[1]
+def test_width_grows_with_the_number() -> None:
+    before, after = listing(1, code(1, 31), "{}: "), listing(96, code(1, 31), "{}: ")
+    assert sent(text(before), text(after))[1] == "[ctx 2]\n«lines 96-125 = lines 1-30 of [ctx 1]»"
+
+
+def test_where_the_width_differs_the_lines_are_sent() -> None:
+    before, after = listing(95, code(1, 31), "{}: "), listing(1, code(1, 31), "{}: ")
+    assert sent(text(before), text(after))[1] == f"[ctx 2]\n{text(after)}"
+    before, after = listing(95, code(1, 31), "{}: "), listing(105, code(1, 31), "{}: ")
+    assert (
+        sent(text(before), text(after))[1] == "[ctx 2]\n«lines 105-134 = lines 95-124 of [ctx 1]»"
+    )
+
+
+def test_where_the_separator_differs_the_lines_are_sent() -> None:
+    before, after = listing(1, code(1, 31), "{:>6}→"), listing(1, code(1, 31), "{:>6}\t")
+    assert sent(text(before), text(after))[1] == f"[ctx 2]\n{text(after)}"
+
+
+def test_a_listing_serves_a_text_without_numbers_but_not_the_other_way() -> None:
+    numbered = text(["Here it is:"], listing(101, code(1, 31)))
+    assert sent(numbered, FILE)[1] == (
+        "[ctx 2]\n«lines 1-30 = lines 101-130 of [ctx 1], without their numbers»"
+    )
+    assert sent(FILE, numbered)[1] == f"[ctx 2]\n{numbered}"
+
+
+def test_only_the_first_of_lines_with_one_number_can_be_named() -> None:
+    two = text(listing(1, code(1, 31)), listing(1, code(101, 131)))
+    assert sent(two, text(listing(1, code(101, 131))))[1].startswith("[ctx 2]\n     1→")
+    assert sent(two, text(listing(1, code(1, 31))))[1].startswith("[ctx 2]\n«lines 1-30 =")
+
+
+def test_raw_lines_are_not_named_where_printed_numbers_would_be_meant() -> None:
+    mixed = text(listing(31, code(101, 131)), code(1, 31))
+    assert sent(mixed, FILE)[1] == f"[ctx 2]\n{FILE}"
+
+
+@pytest.mark.parametrize("number", ["007", "1234567890", "٣"])
+def test_nothing_refers_to_texts_with_numbers_that_may_not_be_any(number: str) -> None:
+    before = text([f"{number}: x"], code(1, 31))
+    assert sent(before, text(code(1, 31), ["#"]))[1].startswith("[ctx 2]\n    value_1 ")
+    assert sent(before, before)[1] == "«identical to [ctx 1]»"
 
 
 def test_references_never_point_at_references() -> None:
-    changed = "\n".join([*LINES[:20], "    new = 1", *LINES[20:]])
-    sent = results(encoded(conversation(FILE, changed, changed)))
-    assert "[ctx 2]" not in sent[2]
-    assert sent[2].startswith("[ctx 3]\n«lines 1-20 = lines 1-20 of [ctx 1]»")
+    second = text(code(50, 70), code(1, 31))
+    third = text(code(60, 70), code(1, 31), ["# more"])
+    assert sent(FILE, second, third)[1:] == [
+        f"[ctx 2]\n{text(code(50, 70))}\n«lines 21-50 = lines 1-30 of [ctx 1]»",
+        "[ctx 3]\n«lines 1-10 = lines 11-20 of [ctx 2]»\n"
+        "«lines 11-40 = lines 1-30 of [ctx 1]»\n# more",
+    ]
+    assert sent(FILE, second, second)[2].startswith("[ctx 3]\n«lines 1-20 = lines 1-20 of [ctx 2]»")
 
 
-def test_short_runs_are_not_worth_a_reference() -> None:
-    few = "\n".join([*LINES[:3], *[f"other {number} {'x' * 30}" for number in range(20)]])
-    assert "«" not in results(encoded(conversation(FILE, few)))[1]
+def test_short_runs_are_sent() -> None:
+    three = [line * 4 for line in code(1, 4)]
+    assert sent(text(three, code(5, 30)), text(three, code(31, 60)))[1].startswith("[ctx 2]\n    v")
+    short = ["}", "", "    return", "}", "", "x"]
+    assert sent(text(short, code(5, 30)), text(short, code(31, 60)))[1].startswith("[ctx 2]\n}\n")
 
 
-def test_texts_that_hold_references_are_left_alone_and_never_a_source() -> None:
-    forged = f"{FILE}\n«lines 1-2 = lines 1-2 of [ctx 1]»"
-    sent = results(encoded(conversation(forged, forged, FILE)))
-    assert sent == [forged, forged, f"[ctx 1]\n{FILE}"]
+@pytest.mark.parametrize("end", ["\r", "\f", "\x0b", "\u2028", "\x85", " "])
+def test_lines_end_with_a_line_feed_only(end: str) -> None:
+    ended = "\n".join(line + end for line in code(1, 31))
+    assert sent(ended, ended + "\n" + end)[1] == (
+        f"[ctx 2]\n«lines 1-30 = lines 1-30 of [ctx 1]»\n{end}"
+    )
+    assert sent(ended, FILE)[1] == f"[ctx 2]\n{FILE}"
 
 
-def test_a_text_that_begins_like_a_label_gets_one_of_ours() -> None:
-    body = conversation("[ctx 9]\nnot a label", FILE)
-    sent = encoded(body)
-    assert results(sent)[0] == "[ctx 1]\n[ctx 9]\nnot a label"
-    assert decode_references(sent) == body
+def test_texts_below_320_characters_are_left_alone() -> None:
+    assert sent("x" * 319, "x" * 319, "x" * 320, "x" * 320) == [
+        "x" * 319,
+        "x" * 319,
+        "[ctx 1]\n" + "x" * 320,
+        "«identical to [ctx 1]»",
+    ]
+
+
+def test_off_leaves_everything_alone() -> None:
+    body = {"messages": [user(FILE, FILE, "[ctx 1]\nx")]}
+    assert encoded(body, "off") is body
+
+
+def test_a_text_that_begins_like_a_label_gets_one_of_its_own() -> None:
+    spoof = f"[ctx 1]\n{FILE}"
+    assert sent(FILE, "[ctx 1]\nshort", spoof, spoof, FILE) == [
+        f"[ctx 1]\n{FILE}",
+        "[ctx 2]\n[ctx 1]\nshort",
+        f"[ctx 3]\n{spoof}",
+        f"[ctx 4]\n{spoof}",
+        "«identical to [ctx 1]»",
+    ]
+
+
+def test_a_text_that_holds_a_reference_is_left_alone_and_is_no_source() -> None:
+    reference = "«lines 1-9 = lines 1-9 of [ctx 1]»"
+    holding = text(code(101, 120), [reference])
+    values = sent(FILE, holding, holding, text(code(101, 120), ["#"]))
+    assert values[1:3] == [holding, holding]
+    assert values[3].startswith("[ctx 2]\n    value_101 ")
+    quoting = text([f"> {reference}"], code(101, 120))
+    assert sent(FILE, quoting)[1] == f"[ctx 2]\n{quoting}"
+
+
+def test_a_text_that_is_a_reference_gets_a_label() -> None:
+    same = "«identical to [ctx 1]»"
+    assert sent(FILE, same)[1] == f"[ctx 2]\n{same}"
+    assert sent(FILE, "[ctx 2]\n" + same)[1] == f"[ctx 2]\n[ctx 2]\n{same}"
+    assert sent(FILE, same + "\n")[1] == same + "\n"
+
+
+def test_results_of_tools_are_encoded_and_system_texts_are_not() -> None:
+    body: JSONObject = {
+        "system": [{"type": "text", "text": FILE}],
+        "messages": [
+            user("go"),
+            {"role": "user", "content": [result(FILE), result([{"type": "text", "text": FILE}])]},
+            {"role": "system", "content": [{"type": "text", "text": FILE}]},
+            {"role": "user", "content": [result([{"type": "text", "text": FILE}] * 2)]},
+        ],
+    }
+    out = encoded(body)
+    assert out["system"] == body["system"]
+    assert out["messages"][1]["content"] == [
+        result(f"[ctx 1]\n{FILE}"),
+        result([{"type": "text", "text": "«identical to [ctx 1]»"}]),
+    ]
+    assert out["messages"][2:] == body["messages"][2:]
+    assert decode_references(out) == body
+
+
+@pytest.mark.parametrize("claiming", ["assistant", "system", "several parts"])
+def test_a_label_that_something_else_begins_with_is_not_used_after_it(claiming: str) -> None:
+    claim: JSONObject = {"role": claiming, "content": [{"type": "text", "text": "[ctx 1]\nso"}]}
+    if claiming == "several parts":
+        parts = [{"type": "text", "text": part} for part in ("[ctx ", "1]\nso")]
+        claim = {"role": "user", "content": [result(parts)]}
+    nearly = text(code(1, 31), ["#"])
+    body: JSONObject = {"messages": [user(FILE), user(FILE), claim, user(FILE), user(nearly)]}
+    out = encoded(body)
+    assert [text.value[:22] for text in read_texts(out) if text.kind != "system"] == [
+        "[ctx 1]\n    value_1 = ",
+        "«identical to [ctx 1]»",
+        "[ctx 2]\n    value_1 = ",
+        "[ctx 3]\n«lines 1-30 = ",
+    ]
+    assert "of [ctx 2]" in out["messages"][4]["content"][0]["text"]
+    assert decode_references(out) == body
+
+
+def test_a_label_that_was_claimed_before_is_left_out() -> None:
+    body: JSONObject = {"messages": [user("go"), assistant("[ctx 2]\n"), user(FILE, FILE + "#")]}
+    values = [text.value for text in read_texts(encoded(body))]
+    assert [value[:8] for value in values] == ["go", "[ctx 1]\n", "[ctx 3]\n"]
+
+
+def test_what_earlier_passes_left_is_encoded() -> None:
+    body: JSONObject = {"messages": [user(FILE, "x")]}
+    texts = read_texts(body)
+    texts[1].value = FILE
+    encode_references(body, texts, "whole")
+    assert texts[1].value == "«identical to [ctx 1]»"
 
 
 @pytest.mark.parametrize(
-    "reference",
+    "wrong",
     [
-        "«lines 1-4 = lines 1-4 of [ctx 5]»",
-        "«lines 1-400 = lines 1-400 of [ctx 1]»",
-        "«lines 1-4 = lines 1-9 of [ctx 1]»",
-        "«identical to [ctx 5]»",
+        "«identical to [ctx 2]»",
+        "[ctx 2]\n«lines 1-4 = lines 1-4 of [ctx 3]»",
+        "[ctx 2]\n«lines 1-4 = lines 1-5 of [ctx 1]»",
+        "[ctx 2]\n«lines 4-1 = lines 4-1 of [ctx 1]»",
+        "[ctx 2]\n«lines 1-4 = lines 0-3 of [ctx 1]»",
+        "[ctx 2]\n«lines 1-4 = lines 28-31 of [ctx 1]»",
+        f"[ctx 2]\n«lines 1-4 = lines {'1' * 5000}-4 of [ctx 1]»",
     ],
 )
-def test_a_reference_to_nothing_is_an_error(reference: str) -> None:
+def test_references_that_lead_nowhere_are_refused(wrong: str) -> None:
     with pytest.raises(BadReferenceError):
-        decode_references(conversation(f"[ctx 1]\n{FILE}", reference))
-
-
-def test_the_notation_is_explained_where_it_pays() -> None:
-    digests = BlockDigests()
-    assert references_wanted({"tools": [tool()], "messages": [user("go")]}, digests)
-    assert references_wanted({"messages": [user(long("file")), said("ok")]}, digests)
-    assert not references_wanted({"messages": [user("hi"), said("ok"), user(long("f"))]}, digests)
-    assert not references_wanted({"tools": [tool(chars=99)], "messages": [user("go")]}, digests)
-    assert len(NOTATION) < 700
-
-
-# --- properties ---
-
-_JUNK = st.sampled_from(
-    [
-        "",
-        " ",
-        "\t",
-        "x" * 900,
-        "\r",
-        "\x00\x07",
-        "é→ü",
-        "\ud83d",
-        "[ctx 1]",
-        "«",
-        "»",
-        "7",
-        "7: ",
-        "  8|",
-    ]
-)
-_FORGED = st.sampled_from(
-    [
-        "[ctx 1]\nforged",
-        "«identical to [ctx 2]",
-        "x «lines 1-4 = lines 1-4 of [ctx 1]»",
-        "«lines 1-4 = lines 1-4 of [ctx 1]» ",
-        "«lines 0-0 = lines 0-0 of [ctx 0]»",
-    ]
-)
-_POOL = [
-    *LINES[:12],
-    *numbered(LINES[:12], 5).split("\n"),
-    *numbered(LINES[:9], 3, ": ", 3).split("\n"),
-]
-_LINE = st.one_of(st.sampled_from(_POOL), st.sampled_from(_POOL), _JUNK)
-_RUN = st.tuples(st.integers(0, len(_POOL) - 1), st.integers(1, 20)).map(
-    lambda run: "\n".join(_POOL[run[0] : run[0] + run[1]])
-)
-_TEXT = st.one_of(
-    st.lists(st.one_of(_LINE, _RUN, _RUN), min_size=1, max_size=14).map("\n".join),
-    st.lists(st.one_of(_RUN, _LINE), min_size=8, max_size=20).map("\r\n".join),
-    _FORGED,
-    st.text(max_size=400),
-)
-_TEXTS = st.lists(_TEXT, min_size=1, max_size=8)
-
-
-def _is_readable(value: str) -> bool:
-    """Texts that hold whole references cannot be told from ours: they are sent as they are."""
-    return not any(
-        line.startswith("«lines ") and line.endswith("»") for line in value.split("\n")
-    ) and not (value.startswith("«identical") and value.endswith("»"))
-
-
-@given(_TEXTS, st.sampled_from(MODES))
-def test_what_is_sent_decodes_to_what_came(values: list[str], mode: Any) -> None:
-    body = conversation(*(value for value in values if _is_readable(value)))
-    assert decode_references(encoded(body, mode)) == body
-
-
-@given(_TEXTS, st.sampled_from(MODES), st.integers(0, 8))
-def test_p37_the_beginning_of_a_conversation_is_always_sent_alike(
-    values: list[str], mode: Any, count: int
-) -> None:
-    whole, beginning = conversation(*values), conversation(*values[:count])
-    sent = encoded(whole, mode)["messages"]
-    assert sent[: len(beginning["messages"])] == encoded(beginning, mode)["messages"]
-
-
-@given(_TEXTS, _TEXTS, st.integers(0, 8))
-def test_the_cache_changes_nothing(values: list[str], others: list[str], count: int) -> None:
-    cache = ReferenceCache(3600)
-    for body in (
-        conversation(*values[:count]),
-        conversation(*values),
-        conversation(*values[:count], *others),
-        conversation(*values),
-    ):
-        assert encoded(body, "runs", cache) == encoded(body)
-
-
-@given(_TEXTS, st.sampled_from(MODES))
-def test_nothing_grows_by_more_than_its_label(values: list[str], mode: Any) -> None:
-    for came, sent in zip(values, results(encoded(conversation(*values), mode)), strict=True):
-        assert len(sent) <= len(came) + len("[ctx 100]\n")
+        decode_references({"messages": [user(f"[ctx 1]\n{FILE}", wrong)]})
 
 
 @pytest.mark.parametrize("lines", [["", "", "a"], ["}"], ["x" * 9, "x" * 9, "y"]])
 def test_texts_made_to_be_slow_are_not(lines: list[str]) -> None:
-    hostile = "\n".join(lines * 30_000)
-    almost = "\n".join([*lines * 100, "other"] * 200)
-    body = conversation(hostile, almost, hostile + "\n", almost + "\nmore")
-    began = time.perf_counter()
-    assert decode_references(encoded(body)) == body
-    assert time.perf_counter() - began < 20
+    """Comparing each line with all others would take longer than a test may."""
+    hostile = text(lines * 30_000)
+    almost = text([*lines * 100, "other"] * 200)
+    sent(hostile, almost, hostile + "\n", almost + "\nmore")
 
 
-def test_every_process_sends_the_same_bytes() -> None:
-    script = (
-        "from tests.unit.reduction.test_references import *\n"
-        "import hashlib\n"
-        "body = conversation(FILE, *['\\n'.join(LINES[n:] + LINES[:n]) for n in range(12)])\n"
-        "print(hashlib.sha256(repr(encoded(body)).encode()).hexdigest())"
-    )
-    sent = {
-        subprocess.run(
-            [sys.executable, "-c", script],
-            env={"PYTHONHASHSEED": seed, "PYTHONPATH": "."},
-            capture_output=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
-    assert len(sent) == 1
+def test_listings_made_to_be_slow_are_not() -> None:
+    lines = [f"line {line % 7}" for line in range(60_000)]
+    before, after = text(listing(1, lines)), text(listing(1, lines, "{:>6}\t"))
+    assert sent(before, after)[1] == f"[ctx 2]\n{after}"
+
+
+TOOLS = [{"name": "read", "description": "d" * 2_000}]
+
+
+@pytest.mark.parametrize(
+    ("body", "wanted"),
+    [
+        ({"messages": [user("hi")]}, False),
+        ({"messages": [user("x" * 1_600, "x" * 1_600)]}, False),
+        ({"messages": [user("hi", "x" * 3_000)]}, True),
+        ({"messages": [user("hi"), assistant("?"), user("x" * 9_000)]}, False),
+        ({"messages": [user("hi")], "tools": TOOLS}, False),
+        ({"messages": [user("x" * 1_000)], "tools": TOOLS}, True),
+        ({"messages": [user("hi")], "tools": TOOLS, "system": user(FILE)["content"]}, True),
+        ({"messages": [user("x" * 1_000)], "tools": []}, False),
+    ],
+)
+def test_small_conversations_do_without(body: JSONObject, wanted: bool) -> None:
+    assert references_wanted(body, BlockDigests()) is wanted
+
+
+def test_the_notation_is_short_says_all_forms_and_is_none_itself() -> None:
+    assert len(NOTATION) <= 440  # about 110 tokens
+    for form in ("[ctx N]", "«lines A-B = lines C-D of [ctx N]»", "«identical to [ctx N]»"):
+        assert form in NOTATION
+    assert read_outside([NOTATION]) == ([NOTATION], 0)

@@ -1,0 +1,111 @@
+"""What is remembered between requests: continued, bounded, forgotten in time, never shared."""
+
+from gateway.reduction.reference_cache import Memory, ReferenceCache, Step
+from gateway.reduction.reference_encoder import ReferenceEncoder
+
+LINES = [f"    value_{line} = compute(value, step={line})  #" for line in range(40)]
+FILE = "\n".join(LINES)
+
+
+def remembered(cache: ReferenceCache, steps: list[Step], conversation: str = "one") -> Memory:
+    memory = Memory(ReferenceEncoder(runs=True))
+    memory.extend(steps)
+    cache.put(conversation, links(steps)[-1], memory)
+    return memory
+
+
+def links(steps: list[Step]) -> list[int]:
+    return [hash(tuple(steps[: end + 1])) for end in range(len(steps))]
+
+
+def taken(cache: ReferenceCache, steps: list[Step], conversation: str = "one") -> Memory | None:
+    return cache.take(conversation, steps, links(steps))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_request_takes_on_what_it_continues() -> None:
+    cache = ReferenceCache(60)
+    memory = remembered(cache, [FILE, 7])
+    assert taken(cache, [FILE, 7, FILE + "\n#", "x" * 400]) is memory
+    memory.extend([FILE, 7, FILE + "\n#"])
+    assert memory.sent == [
+        f"[ctx 1]\n{FILE}",
+        "[ctx 2]\n«lines 1-40 = lines 1-40 of [ctx 1]»\n#",
+    ]
+
+
+def test_what_was_taken_is_not_given_to_another() -> None:
+    cache = ReferenceCache(60)
+    remembered(cache, [FILE])
+    assert taken(cache, [FILE, "a"]) is not None
+    assert taken(cache, [FILE, "b"]) is None
+    assert len(cache) == 0
+
+
+def test_the_longest_beginning_counts() -> None:
+    cache = ReferenceCache(60)
+    remembered(cache, [FILE])
+    longer = remembered(cache, [FILE, FILE])
+    assert taken(cache, [FILE, FILE, FILE]) is longer
+
+
+def test_a_history_that_is_another_one_or_shorter_finds_nothing() -> None:
+    cache = ReferenceCache(60)
+    remembered(cache, [FILE, FILE + "\n#"])
+    assert taken(cache, [FILE]) is None
+    assert taken(cache, [FILE, FILE + "\n!"]) is None
+    assert taken(cache, [8, FILE, FILE + "\n#"]) is None
+    assert taken(cache, [FILE, FILE + "\n#"]) is not None
+
+
+def test_links_are_believed_only_when_the_texts_are_the_same() -> None:
+    cache = ReferenceCache(60)
+    memory = remembered(cache, [FILE])
+    assert cache.take("one", [FILE + "#"], links([FILE])) is None
+    assert cache.take("one", [FILE], links([FILE])) is memory
+
+
+def test_conversations_are_apart() -> None:
+    cache = ReferenceCache(60)
+    remembered(cache, [FILE])
+    assert taken(cache, [FILE], "another") is None
+
+
+def test_it_is_forgotten_in_time() -> None:
+    clock = Clock()
+    cache = ReferenceCache(60, clock=clock)
+    remembered(cache, [FILE])
+    remembered(cache, ["other" * 100])
+    clock.now = 59.9
+    assert taken(cache, [FILE]) is not None
+    clock.now = 60.0
+    assert taken(cache, ["other" * 100]) is None
+
+
+def test_the_least_used_go_first_and_what_is_too_large_is_not_kept() -> None:
+    cache = ReferenceCache(60, max_entries=2)
+    for step in (FILE, FILE + "1", FILE + "2"):
+        remembered(cache, [step])
+    assert taken(cache, [FILE]) is None
+    assert taken(cache, [FILE + "2"]) is not None
+    small = ReferenceCache(60, max_bytes=20_000)
+    remembered(small, [FILE])
+    assert len(small) == 1
+    remembered(small, ["x" * 20_000])
+    assert len(small) == 0
+
+
+def test_memory_counts_what_it_holds() -> None:
+    encoder = ReferenceEncoder(runs=True)
+    encoder.encode(FILE)
+    first = encoder.size
+    assert first > 2 * len(FILE)
+    encoder.encode("é→" * 5_000)
+    assert encoder.size - first > 4 * 10_000
