@@ -44,6 +44,14 @@ def cost_usd(
     price = model.price_for(prompt)
     if price is None:
         return None
+    factor = factor_of(usage, batch=batch, fast=fast, us=us)
+    return _at(price, usage) * factor + usage.web_search_requests * _WEB_SEARCH
+
+
+def factor_of(
+    usage: UsageNumbers, *, batch: bool = False, fast: bool = False, us: bool = False
+) -> Decimal:
+    """What a price per million tokens is multiplied by to give the dollars of one token."""
     factor = _PER_TOKEN
     if fast or usage.speed == "fast":
         factor *= _FAST
@@ -51,7 +59,7 @@ def cost_usd(
         factor *= _US
     if batch or usage.service_tier == "batch":
         factor *= _BATCH
-    return _at(price, usage) * factor + usage.web_search_requests * _WEB_SEARCH
+    return factor
 
 
 def _used_anything(usage: UsageNumbers) -> bool:
