@@ -97,8 +97,9 @@ async def _sums(
     statement = _statement(wanted, axes, groupings)
     rows = (await connection.execute(statement)).mappings().all()
     sums: dict[tuple[str, ...], list[UsageSum]] = {grouping: [] for grouping in groupings}
+    asked = {frozenset(grouping): grouping for grouping in groupings}
     for row in rows:
-        grouping = tuple(name for name in axes if not row[_absent(name)])
+        grouping = asked[frozenset(name for name in axes if not row[_absent(name)])]
         group = {name: row[name] for name in grouping}
         sums[grouping].append(UsageSum(group, {name: row[name] for name in MEASURES}))
     return sums

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from operator import attrgetter
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from gateway.usage.prompt_reduction import (
     NOTHING_KNOWN,
@@ -148,8 +148,7 @@ class Outcome:
     first_token_ms: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class UsageEvent:
+class UsageEvent(NamedTuple):
     """One finished, failed or cut request: a row of `usage_events`, field by field.
 
     `reduction` holds the techniques of its ledger; the dollars of the input are those of `Ledger`.
@@ -205,11 +204,9 @@ class UsageEvent:
 _NOTE = tuple(field.name for field in fields(RoutingNote))
 _OPENED = tuple(field.name for field in fields(RequestOpened))
 _NUMBERS = tuple(field.name for field in fields(TokenUsage))
-_EVENT = tuple(field.name for field in fields(UsageEvent))
 # In C: a record is made three times a request.
 _opened_values = attrgetter(*_OPENED)
 _number_values = attrgetter(*_NUMBERS)
-_event_values = attrgetter(*_EVENT)
 
 
 def new_event_id() -> str:
@@ -309,8 +306,7 @@ def start_record(
 
 def close_record(event: UsageEvent) -> JSONObject:
     """The `close` record of a request. The cost is written in digits: it is money."""
-    values = zip(_EVENT, _event_values(event), strict=True)
-    record: JSONObject = {"record": "close", **dict(values)}
+    record: JSONObject = {"record": "close", **event._asdict()}
     record["day"] = event.day.isoformat()
     record["started_at"] = event.started_at.isoformat()
     if event.cost_usd is not None:

@@ -7,6 +7,7 @@ everywhere. Source: Anthropic's pricing page as of the model table's date.
 """
 
 from decimal import Decimal
+from functools import lru_cache
 
 from gateway.catalog.models import Model, Price
 from gateway.usage.events import UsageNumbers
@@ -74,11 +75,17 @@ def _used_anything(usage: UsageNumbers) -> bool:
 
 
 def _at(price: Price, usage: UsageNumbers) -> Decimal:
-    """Dollars times one million. `str` keeps the digits of the table, where `float` has none."""
+    """Dollars times one million."""
     return (
-        usage.input_tokens * Decimal(str(price.input))
-        + usage.output_tokens * Decimal(str(price.output))
-        + usage.cache_read_tokens * Decimal(str(price.cache_read))
-        + usage.cache_write_5m_tokens * Decimal(str(price.cache_write_5m))
-        + usage.cache_write_1h_tokens * Decimal(str(price.cache_write_1h))
+        usage.input_tokens * _exact(price.input)
+        + usage.output_tokens * _exact(price.output)
+        + usage.cache_read_tokens * _exact(price.cache_read)
+        + usage.cache_write_5m_tokens * _exact(price.cache_write_5m)
+        + usage.cache_write_1h_tokens * _exact(price.cache_write_1h)
     )
+
+
+@lru_cache(maxsize=256)
+def _exact(price: float) -> Decimal:
+    """The price with the digits of the table: `str` keeps them, where `float` has none."""
+    return Decimal(str(price))

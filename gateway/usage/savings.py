@@ -38,18 +38,16 @@ class TechniqueSaving(NamedTuple):
 
 
 class Savings(NamedTuple):
-    """The input side of one request. All but `billed_usd` and `cache_won_usd` are estimates.
+    """The input side of one request; all but `billed_usd` are estimates.
 
-    `cache_won_usd` is what reads saved, `cache_lost_usd` what writes cost on top, both of the
-    tokens that were sent. `techniques` begins with the cache and sums up to `saved_usd`.
+    `techniques` begins with the cache, what its reads saved less what its writes cost on top, and
+    sums up to `saved_usd`.
     """
 
     tokens_per_char: float
     baseline_tokens: float
     baseline_usd: float
     billed_usd: float
-    cache_won_usd: float
-    cache_lost_usd: float
     techniques: tuple[TechniqueSaving, ...]
 
     @property
@@ -102,11 +100,7 @@ def savings_of(
     if reduction.own_marks:
         baseline = billed + by_passes
     cache = TechniqueSaving(CACHE, 0.0, baseline - billed - by_passes)
-    won = usage.cache_read_tokens * (sent_price.input - sent_price.cache_read)
-    lost = _fresh_cost(sent_price, usage) - fresh * sent_price.input
-    return Savings(
-        per_char, baseline_tokens, baseline, billed, won * dollars, lost * dollars, (cache, *passes)
-    )
+    return Savings(per_char, baseline_tokens, baseline, billed, (cache, *passes))
 
 
 def ledger_of(savings: Savings | None) -> Ledger:
