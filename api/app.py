@@ -22,7 +22,7 @@ from api.routes import (
     responses,
     simple_chat,
 )
-from api.routes.admin import metrics, routing, usage
+from api.routes.admin import metrics, routing, savings, usage
 from gateway.config import Settings, SettingsError, load_settings, secret_values
 from gateway.services import check_settings, running_services, temporal_address
 from gateway.telemetry.logs import configure_logging
@@ -36,6 +36,7 @@ ROUTERS = (
     debug.router,
     metrics.router,
     routing.router,
+    savings.router,
 )
 
 

@@ -10,7 +10,17 @@ from dataclasses import dataclass, field
 from gateway.catalog.models import Catalog
 from gateway.context import RequestContext
 from gateway.errors import GatewayError, UpstreamError
+from gateway.pipeline.ledger import (
+    MESSAGES_ENDPOINT,
+    count_cache_tokens,
+    count_savings,
+    judge_passes,
+    prompt_reduction_of,
+)
 from gateway.protocols.shared.usage import UsageMeter
+from gateway.reduction.ledger import was_reduced
+from gateway.reduction.pass_guard import PassGuard
+from gateway.reduction.report import ReductionReport
 from gateway.reliability.circuit_breaker import Passage
 from gateway.routing.names import Route
 from gateway.telemetry import series
@@ -29,6 +39,7 @@ from gateway.usage.events import (
 )
 from gateway.usage.journal import Journal
 from gateway.usage.pricing import cost_usd
+from gateway.usage.savings import ledger_of, savings_of
 
 _SESSION_HEADERS = ("x-claude-code-session-id", "x-session-id", "session-id")
 _PRODUCT = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z]+(?![A-Za-z0-9.]))?")
@@ -42,22 +53,30 @@ class Asked:
     """What a client asked for, whatever its protocol. `conversation` is its own key for it.
 
     `routing` tells how the model was chosen, None where that is not known.
+    `reduction` tells what was done to the prompt, None when no pass has seen it; `unmarked` that a
+    Messages request came without any cache marks, so that those it was given are the gateway's.
     """
 
     model: str
     stream: bool
     conversation: str | None = None
     routing: RoutingNote | None = None
+    reduction: ReductionReport | None = None
+    unmarked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Accounting:
-    """Opens the account of each request. `upstream` is the name in usage rows."""
+    """Opens the account of each request. `upstream` is the name in usage rows.
+
+    `pass_guard` is told what the rewriting passes gained.
+    """
 
     journal: Journal
     metrics: MetricStore
     catalog: Catalog
     upstream: str
+    pass_guard: PassGuard | None = None
 
     def open(
         self, context: RequestContext, asked: Asked, route: Route, passage: Passage
@@ -65,6 +84,8 @@ class Accounting:
         """Journal an admitted request and count it as active."""
         caller = context.known_caller()
         started_at, day = now()
+        report = asked.reduction
+        own_marks = context.endpoint == MESSAGES_ENDPOINT and not asked.unmarked
         opened = RequestOpened(
             event_id=new_event_id(),
             day=day,
@@ -81,10 +102,13 @@ class Accounting:
             upstream=self.upstream,
             stream=asked.stream,
             **note_fields(asked.routing),
+            reduction=prompt_reduction_of(report, own_marks=own_marks),
+            reduced=report is not None and was_reduced(report),
+            held_out=report is not None and report.held_out,
         )
         self.journal.open(opened)
         self.metrics.add(series.ACTIVE_REQUESTS, (route.model.id,), 1)
-        return Account(self, opened, context.received_at, passage)
+        return Account(self, opened, context.received_at, passage, report)
 
     @contextmanager
     def refusals(self, context: RequestContext) -> Iterator[None]:
@@ -110,6 +134,7 @@ class Accounting:
 class Account:
     """The account of one request, from `open` to exactly one close.
 
+    `report` tells what was done to its prompt, None when no pass has seen it.
     `on_begin` is told the tokens of the prompt when the upstream begins to answer.
     """
 
@@ -117,6 +142,7 @@ class Account:
     opened: RequestOpened
     received_at: float
     passage: Passage
+    report: ReductionReport | None = None
     on_begin: Callable[[int], None] | None = None
     _first_token_ms: float | None = None
     _began_at: float | None = None
@@ -181,7 +207,9 @@ class Account:
         self._closed = True
         accounting = self.accounting
         seconds = time.monotonic() - self.received_at
-        cost = cost_usd(accounting.catalog.find(model), usage)
+        known = accounting.catalog.find(model)
+        cost = cost_usd(known, usage)
+        savings = savings_of(known, usage, self.opened.reduction)
         outcome = dataclasses.replace(
             outcome,
             model=model,
@@ -190,8 +218,14 @@ class Account:
             latency_ms=seconds * 1000,
             first_token_ms=self._first_token_ms,
         )
-        accounting.journal.close(close_event(self.opened, outcome, usage))
+        accounting.journal.close(close_event(self.opened, outcome, usage, ledger_of(savings)))
         self._count(usage, model, outcome, seconds)
+        if known is not None and usage is not NOTHING_USED:
+            count_cache_tokens(accounting.metrics, usage)
+        if savings is not None:
+            count_savings(accounting.metrics, self.opened, savings)
+            if accounting.pass_guard is not None and self.report is not None:
+                judge_passes(accounting.pass_guard, self.opened, self.report, savings)
 
     def _count(self, usage: TokenUsage, model: str, outcome: Outcome, seconds: float) -> None:
         metrics, opened = self.accounting.metrics, self.opened

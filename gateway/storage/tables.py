@@ -120,6 +120,11 @@ usage_events = Table(
     Column("latency_ms", Double, nullable=False, server_default=_ZERO),
     Column("first_token_ms", Double),
     Column("batch_id", Text),
+    Column("reduction", JSONB),
+    Column("baseline_input_usd", Numeric),
+    Column("billed_input_usd", Numeric),
+    Column("reduced", Boolean, nullable=False, server_default=_FALSE),
+    Column("held_out", Boolean, nullable=False, server_default=_FALSE),
     _moment("stored_at"),
     Column("rolled_up", Boolean, nullable=False, server_default=_FALSE),
     Column("outcome_counted", Boolean, nullable=False, server_default=_FALSE),
@@ -163,6 +168,14 @@ TOKEN_SUMS = (
 )
 """Sums that a roll-up row and an event have under the same name."""
 
+PROMPT_SUMS = (
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+)
+"""Those of them that make the prompt."""
+
 COUNTS = (
     "requests",
     "errors",
@@ -170,11 +183,23 @@ COUNTS = (
     "estimated_requests",
     "unpriced_requests",
     "first_token_requests",
+    "measured_requests",
+    "reduced_requests",
+    "held_out_requests",
+    "measured_prompt_tokens",
+    "held_out_prompt_tokens",
 )
-"""Numbers of requests in a roll-up row; `unpriced_requests` used something of unknown price."""
+"""Counts in a roll-up row; `unpriced_requests` used something of unknown price.
 
-AMOUNTS = ("cost_usd", "latency_ms", "first_token_ms")
-"""Sums that are no whole numbers; `cost_usd` leaves out what has no price."""
+`measured_requests` are those whose input dollars are known, with the gateway and without, and
+`reduced_requests` those of them that were changed; what is `held_out` is measured as well.
+"""
+
+DOLLARS = ("cost_usd", "baseline_input_usd", "billed_input_usd", "held_out_input_usd")
+"""Sums of money, each without what has no price; the last one is of what is billed."""
+
+AMOUNTS = (*DOLLARS, "latency_ms", "first_token_ms")
+"""Sums that are no whole numbers."""
 
 MEASURES = (*COUNTS, *TOKEN_SUMS, *AMOUNTS)
 """Every summed column of a roll-up row."""
@@ -187,7 +212,7 @@ def _rollup(name: str, period: Column[object]) -> Table:
         period,
         *(Column(dimension, Text, primary_key=True) for dimension in DIMENSIONS),
         *(_count(measure) for measure in (*COUNTS, *TOKEN_SUMS)),
-        Column("cost_usd", Numeric, nullable=False, server_default=_ZERO),
+        *(Column(sum_, Numeric, nullable=False, server_default=_ZERO) for sum_ in DOLLARS),
         Column("latency_ms", Double, nullable=False, server_default=_ZERO),
         Column("first_token_ms", Double, nullable=False, server_default=_ZERO),
     )
@@ -195,6 +220,22 @@ def _rollup(name: str, period: Column[object]) -> Table:
 
 usage_hourly = _rollup("usage_hourly", Column("hour", DateTime(timezone=True), primary_key=True))
 usage_daily = _rollup("usage_daily", Column("day", Date, primary_key=True))
+
+SAVINGS_DIMENSIONS = ("day", "project", "client", "protocol", "technique")
+"""What `savings_daily` keeps apart. `protocol` is "messages", "responses" or "chat"."""
+
+SAVINGS_MEASURES = ("requests", "removed_tokens", "saved_usd")
+"""Every summed column of `savings_daily`."""
+
+savings_daily = Table(
+    "savings_daily",
+    metadata,
+    Column("day", Date, primary_key=True),
+    *(Column(dimension, Text, primary_key=True) for dimension in SAVINGS_DIMENSIONS[1:]),
+    _count("requests"),
+    _count("removed_tokens"),
+    Column("saved_usd", Numeric, nullable=False, server_default=_ZERO),
+)
 
 usage_rollup_state = Table(
     "usage_rollup_state",

@@ -1,20 +1,30 @@
 """Sums of usage: the roll-ups plus every event that is not rolled up yet, in one snapshot."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Table, func, select, tuple_, union_all
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.storage.database import database_errors
-from gateway.storage.tables import DIMENSIONS, MEASURES, usage_daily, usage_events
-from gateway.storage.usage_rollup import measures_of
+from gateway.storage.tables import (
+    DIMENSIONS,
+    MEASURES,
+    SAVINGS_DIMENSIONS,
+    SAVINGS_MEASURES,
+    savings_daily,
+    usage_daily,
+    usage_events,
+)
+from gateway.storage.usage_rollup import measures_of, techniques_of
 
 _REPORT_SECONDS = 10  # someone is waiting, and a database that hangs must not keep them
 _AXES = ("day", *DIMENSIONS)
+_TECHNIQUE_AXES = ("protocol", "technique")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +57,52 @@ class UsageReportStore:
 
         All come from one statement, so they agree with each other and with the total `()`.
         """
-        axes = [name for name in _AXES if any(name in grouping for grouping in groupings)]
-        statement = _statement(wanted, axes, groupings)
+        async with self._reading() as connection:
+            return await _sums(connection, wanted, groupings)
+
+    async def savings(
+        self, wanted: UsageFilter, groupings: Sequence[tuple[str, ...]]
+    ) -> tuple[dict[tuple[str, ...], list[UsageSum]], list[UsageSum]]:
+        """The sums for each of `groupings`, and what each technique saved, of one moment.
+
+        The latter are grouped by protocol and technique and have the measures of `savings_daily`.
+        """
+        async with self._reading() as connection:
+            sums = await _sums(connection, wanted, groupings)
+            rows = (await connection.execute(_technique_statement(wanted))).mappings().all()
+        techniques = [
+            UsageSum(
+                {name: row[name] for name in _TECHNIQUE_AXES},
+                {name: row[name] for name in SAVINGS_MEASURES},
+            )
+            for row in rows
+        ]
+        return sums, techniques
+
+    @contextlib.asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection whose statements all see the same moment."""
         async with (
             database_errors(),
             asyncio.timeout(_REPORT_SECONDS),
             self._engine.connect() as connection,
         ):
-            rows = (await connection.execute(statement)).mappings().all()
-        sums: dict[tuple[str, ...], list[UsageSum]] = {grouping: [] for grouping in groupings}
-        for row in rows:
-            grouping = tuple(name for name in axes if not row[_absent(name)])
-            group = {name: row[name] for name in grouping}
-            sums[grouping].append(UsageSum(group, {name: row[name] for name in MEASURES}))
-        return sums
+            yield await connection.execution_options(isolation_level="REPEATABLE READ")
+
+
+async def _sums(
+    connection: AsyncConnection, wanted: UsageFilter, groupings: Sequence[tuple[str, ...]]
+) -> dict[tuple[str, ...], list[UsageSum]]:
+    axes = [name for name in _AXES if any(name in grouping for grouping in groupings)]
+    statement = _statement(wanted, axes, groupings)
+    rows = (await connection.execute(statement)).mappings().all()
+    sums: dict[tuple[str, ...], list[UsageSum]] = {grouping: [] for grouping in groupings}
+    asked = {frozenset(grouping): grouping for grouping in groupings}
+    for row in rows:
+        grouping = asked[frozenset(name for name in axes if not row[_absent(name)])]
+        group = {name: row[name] for name in grouping}
+        sums[grouping].append(UsageSum(group, {name: row[name] for name in MEASURES}))
+    return sums
 
 
 def _statement(
@@ -80,6 +122,22 @@ def _statement(
         *(func.grouping(every.c[name]).label(_absent(name)) for name in axes),
         *(func.coalesce(func.sum(every.c[name]), 0).label(name) for name in MEASURES),
     ).group_by(func.grouping_sets(*sets))
+
+
+def _technique_statement(wanted: UsageFilter) -> Select[Any]:
+    columns = (*SAVINGS_DIMENSIONS, *SAVINGS_MEASURES)
+    rolled = select(*(savings_daily.c[name] for name in columns))
+    waiting = (
+        select(usage_events)
+        .where(usage_events.c.rolled_up.is_(False), *_conditions(usage_events, wanted))
+        .subquery("waiting")
+    )
+    every = union_all(
+        rolled.where(*_conditions(savings_daily, wanted)), techniques_of(waiting)
+    ).subquery("every")
+    axes = [every.c[name] for name in _TECHNIQUE_AXES]
+    sums = [func.sum(every.c[name]).label(name) for name in SAVINGS_MEASURES]
+    return select(*axes, *sums).group_by(*axes)
 
 
 def _conditions(table: Table, wanted: UsageFilter) -> list[ColumnElement[bool]]:

@@ -92,6 +92,36 @@ UNKNOWN_PRICE = Series(
     "Requests whose cost is unknown because the model has no price.",
     ("model",),
 )
+INPUT_BASELINE = Series(
+    "gateway_input_baseline_usd_total",
+    "counter",
+    "Estimate of what the input of chats and Responses would have cost without the gateway.",
+    ("project",),
+)
+INPUT_BILLED = Series(
+    "gateway_input_billed_usd_total",
+    "counter",
+    "What the input of the same requests cost, by the API's usage.",
+    ("project",),
+)
+REDUCED_TOKENS = Series(
+    "gateway_reduced_tokens_total",
+    "counter",
+    "Estimate of the tokens that a technique left out of prompts.",
+    ("technique", "project"),
+)
+ADDED_TOKENS = Series(
+    "gateway_added_tokens_total",
+    "counter",
+    "Estimate of the tokens that a technique added to prompts, in requests where it added some.",
+    ("technique", "project"),
+)
+CACHE_TOKENS = Series(
+    "gateway_cache_tokens_total",
+    "counter",
+    "Prompt tokens by what the cache did: read, write_5m, write_1h, uncached.",
+    ("kind",),
+)
 DEGRADED = Series(
     "gateway_degraded",
     "gauge",
@@ -113,6 +143,11 @@ SERIES: tuple[Series, ...] = (
     UPSTREAM_ERRORS,
     IGNORED_FIELDS,
     UNKNOWN_PRICE,
+    INPUT_BASELINE,
+    INPUT_BILLED,
+    REDUCED_TOKENS,
+    ADDED_TOKENS,
+    CACHE_TOKENS,
     DEGRADED,
 )
 """Every series, in the order of the exposition."""
@@ -132,5 +167,7 @@ MAX_LABEL_VALUES = {
     "type": 10,
     "cache_type": 20,
     "part": 20,
+    "technique": 20,
+    "kind": 10,
 }
 """How many values of a label a process tells apart; any further one is counted as "other"."""

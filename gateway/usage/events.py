@@ -13,8 +13,14 @@ from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from operator import attrgetter
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
+from gateway.usage.prompt_reduction import (
+    NOTHING_KNOWN,
+    Ledger,
+    PromptReduction,
+    reduction_of,
+)
 from gateway.wire import JSONObject
 
 Status = Literal["ok", "error", "aborted"]
@@ -91,6 +97,8 @@ class RequestOpened:
     """An admitted request. `started_at` is UTC and `day` its date; times of day never move it.
 
     The fields from `route_reason` to `route_detail` are those of its RoutingNote.
+    `reduction` is what was done to its prompt, None when nobody looked at it; `reduced` says that
+    something was, `held_out` that the conversation goes untouched to prove the saving.
     """
 
     event_id: str
@@ -114,6 +122,9 @@ class RequestOpened:
     upstream: str = ""
     stream: bool = False
     batch_id: str | None = None
+    reduction: PromptReduction | None = None
+    reduced: bool = False
+    held_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +148,11 @@ class Outcome:
     first_token_ms: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class UsageEvent:
-    """One finished, failed or cut request: a row of `usage_events`, field by field."""
+class UsageEvent(NamedTuple):
+    """One finished, failed or cut request: a row of `usage_events`, field by field.
+
+    `reduction` holds the techniques of its ledger; the dollars of the input are those of `Ledger`.
+    """
 
     event_id: str
     day: date
@@ -181,16 +194,19 @@ class UsageEvent:
     latency_ms: float
     first_token_ms: float | None
     batch_id: str | None
+    reduction: JSONObject | None
+    baseline_input_usd: float | None
+    billed_input_usd: float | None
+    reduced: bool
+    held_out: bool
 
 
 _NOTE = tuple(field.name for field in fields(RoutingNote))
 _OPENED = tuple(field.name for field in fields(RequestOpened))
 _NUMBERS = tuple(field.name for field in fields(TokenUsage))
-_EVENT = tuple(field.name for field in fields(UsageEvent))
 # In C: a record is made three times a request.
 _opened_values = attrgetter(*_OPENED)
 _number_values = attrgetter(*_NUMBERS)
-_event_values = attrgetter(*_EVENT)
 
 
 def new_event_id() -> str:
@@ -209,7 +225,12 @@ def note_fields(note: RoutingNote | None) -> JSONObject:
     return {} if note is None else {name: getattr(note, name) for name in _NOTE}
 
 
-def close_event(opened: RequestOpened, outcome: Outcome, usage: UsageNumbers) -> UsageEvent:
+def close_event(
+    opened: RequestOpened,
+    outcome: Outcome,
+    usage: UsageNumbers,
+    ledger: Ledger = NOTHING_KNOWN,
+) -> UsageEvent:
     """The event of a request that has ended."""
     return UsageEvent(
         event_id=opened.event_id,
@@ -252,12 +273,21 @@ def close_event(opened: RequestOpened, outcome: Outcome, usage: UsageNumbers) ->
         latency_ms=outcome.latency_ms,
         first_token_ms=outcome.first_token_ms,
         batch_id=opened.batch_id,
+        reduction=None if ledger.techniques is None else {"techniques": ledger.techniques},
+        baseline_input_usd=ledger.baseline_usd,
+        billed_input_usd=ledger.billed_usd,
+        reduced=opened.reduced,
+        held_out=opened.held_out,
     )
 
 
 def open_record(opened: RequestOpened) -> JSONObject:
     """The `open` record of a request."""
-    return {"record": "open", **dict(zip(_OPENED, _opened_values(opened), strict=True))}
+    values = zip(_OPENED, _opened_values(opened), strict=True)
+    record: JSONObject = {"record": "open", **dict(values)}
+    if opened.reduction is not None:
+        record["reduction"] = opened.reduction.as_json()
+    return record
 
 
 def start_record(
@@ -276,8 +306,7 @@ def start_record(
 
 def close_record(event: UsageEvent) -> JSONObject:
     """The `close` record of a request. The cost is written in digits: it is money."""
-    values = zip(_EVENT, _event_values(event), strict=True)
-    record: JSONObject = {"record": "close", **dict(values)}
+    record: JSONObject = {"record": "close", **event._asdict()}
     record["day"] = event.day.isoformat()
     record["started_at"] = event.started_at.isoformat()
     if event.cost_usd is not None:
@@ -300,4 +329,6 @@ def opened_of(record: JSONObject) -> RequestOpened:
     values = {name: record[name] for name in _OPENED if name in record}
     values["day"] = date.fromisoformat(record["day"])
     values["started_at"] = datetime.fromisoformat(record["started_at"])
+    if values.get("reduction") is not None:
+        values["reduction"] = reduction_of(values["reduction"])
     return RequestOpened(**values)

@@ -7,6 +7,7 @@ everywhere. Source: Anthropic's pricing page as of the model table's date.
 """
 
 from decimal import Decimal
+from functools import lru_cache
 
 from gateway.catalog.models import Model, Price
 from gateway.usage.events import UsageNumbers
@@ -44,6 +45,14 @@ def cost_usd(
     price = model.price_for(prompt)
     if price is None:
         return None
+    factor = factor_of(usage, batch=batch, fast=fast, us=us)
+    return _at(price, usage) * factor + usage.web_search_requests * _WEB_SEARCH
+
+
+def factor_of(
+    usage: UsageNumbers, *, batch: bool = False, fast: bool = False, us: bool = False
+) -> Decimal:
+    """What a price per million tokens is multiplied by to give the dollars of one token."""
     factor = _PER_TOKEN
     if fast or usage.speed == "fast":
         factor *= _FAST
@@ -51,7 +60,7 @@ def cost_usd(
         factor *= _US
     if batch or usage.service_tier == "batch":
         factor *= _BATCH
-    return _at(price, usage) * factor + usage.web_search_requests * _WEB_SEARCH
+    return factor
 
 
 def _used_anything(usage: UsageNumbers) -> bool:
@@ -66,11 +75,17 @@ def _used_anything(usage: UsageNumbers) -> bool:
 
 
 def _at(price: Price, usage: UsageNumbers) -> Decimal:
-    """Dollars times one million. `str` keeps the digits of the table, where `float` has none."""
+    """Dollars times one million."""
     return (
-        usage.input_tokens * Decimal(str(price.input))
-        + usage.output_tokens * Decimal(str(price.output))
-        + usage.cache_read_tokens * Decimal(str(price.cache_read))
-        + usage.cache_write_5m_tokens * Decimal(str(price.cache_write_5m))
-        + usage.cache_write_1h_tokens * Decimal(str(price.cache_write_1h))
+        usage.input_tokens * _exact(price.input)
+        + usage.output_tokens * _exact(price.output)
+        + usage.cache_read_tokens * _exact(price.cache_read)
+        + usage.cache_write_5m_tokens * _exact(price.cache_write_5m)
+        + usage.cache_write_1h_tokens * _exact(price.cache_write_1h)
     )
+
+
+@lru_cache(maxsize=256)
+def _exact(price: float) -> Decimal:
+    """The price with the digits of the table: `str` keeps them, where `float` has none."""
+    return Decimal(str(price))

@@ -30,6 +30,7 @@ from gateway.usage.events import (
 )
 from gateway.usage.journal import Journal
 from gateway.usage.pricing import cost_usd
+from gateway.usage.savings import ledger_of, savings_of
 from gateway.usage.segments import Segment, adopted, files_in, read_all, read_chunk
 from gateway.wire import JSONObject
 
@@ -181,7 +182,9 @@ class Recorder:
         usage = NOTHING_USED if start is None else usage_of(start)
         started = start or {}
         model = started.get("model") or opened.model
-        price = cost_usd(self._catalog.find(model), usage, batch=opened.batch_id is not None)
+        known, batch = self._catalog.find(model), opened.batch_id is not None
+        price = cost_usd(known, usage, batch=batch)
+        savings = savings_of(known, usage, opened.reduction, batch=batch)
         outcome = Outcome(
             status="aborted",
             http_status=0 if start is None else 200,
@@ -193,7 +196,7 @@ class Recorder:
             price_date=None if price is None else self._catalog.collected_on,
             first_token_ms=started.get("first_token_ms"),
         )
-        return close_event(opened, outcome, usage)
+        return close_event(opened, outcome, usage, ledger_of(savings))
 
     async def _put(self, records: list[JSONObject], file: str | None, position: int) -> None:
         if not records and file is None:

@@ -11,6 +11,7 @@ from typing import Any
 from gateway.errors import InvalidRequestError
 from gateway.storage.usage_reports import UsageFilter, UsageReportStore, UsageSum
 from gateway.storage.usage_rollup import UsageRollupStore
+from gateway.usage.savings_report import GROUPINGS, SavingsSums, savings_report
 from gateway.wire import JSONObject
 
 _PLAIN = (
@@ -69,6 +70,13 @@ class UsageReports:
             "by_project": _dearest_first(sums[("project",)]),
             "by_day": sorted(map(_costs, sums[("day",)]), key=lambda row: row["day"]),
         }
+
+    async def savings(
+        self, wanted: UsageFilter, passes: list[JSONObject], group: str | None = None
+    ) -> JSONObject:
+        """What input would have cost and what was billed, see `savings_report`."""
+        by_group, by_technique = await self._sums.savings(wanted, GROUPINGS)
+        return savings_report(SavingsSums(by_group, by_technique), passes, group)
 
 
 def _day(name: str, value: str | None) -> date | None:

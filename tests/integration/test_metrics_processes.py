@@ -26,6 +26,24 @@ sys.stdout.flush()
 time.sleep(600)
 """
 
+SAVING = """
+import sys, time
+from pathlib import Path
+from gateway.telemetry import series
+from gateway.telemetry.metrics import MetricStore
+
+store = MetricStore(Path(sys.argv[1]), "api")
+store.add(series.INPUT_BASELINE, ("p",), 0.5)
+store.add(series.INPUT_BILLED, ("p",), 0.125)
+store.add(series.REDUCED_TOKENS, ("references", "p"), 300)
+store.add(series.ADDED_TOKENS, ("diff_first", "p"), 20)
+store.add(series.CACHE_TOKENS, ("write_1h",), 4000)
+store.publish()
+sys.stdout.write("published\\n")
+sys.stdout.flush()
+time.sleep(600)
+"""
+
 SCRAPING = """
 import asyncio, sys
 from pathlib import Path
@@ -110,3 +128,19 @@ def test_folding_processes_killed_at_random_lose_and_double_nothing(tmp_path: Pa
             kill(process)
         assert requests(watched) == expected
     assert requests(watched) == 120
+
+
+def test_savings_are_summed_over_processes_living_and_dead(tmp_path: Path) -> None:
+    living, killed = start(SAVING, tmp_path), start(SAVING, tmp_path)
+    kill(killed)
+    text = asyncio.run(MetricStore(tmp_path, "api").render()).decode()
+    kill(living)
+    samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    for name, total in (
+        ('gateway_input_baseline_usd_total{project="p"}', 1.0),
+        ('gateway_input_billed_usd_total{project="p"}', 0.25),
+        ('gateway_reduced_tokens_total{project="p",technique="references"}', 600.0),
+        ('gateway_added_tokens_total{project="p",technique="diff_first"}', 40.0),
+        ('gateway_cache_tokens_total{kind="write_1h"}', 8000.0),
+    ):
+        assert float(samples[name]) == total
