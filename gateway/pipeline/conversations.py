@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from gateway.catalog.models import Model
 from gateway.context import Project, RequestContext
@@ -14,9 +15,12 @@ from gateway.protocols.shared.draft import Draft
 from gateway.reduction.append_log import continued_log
 from gateway.reduction.context_cut import ContextCut, ContextCuts
 from gateway.reduction.continuations import Continuations
+from gateway.reduction.holdout import is_held_out
 from gateway.reduction.lifetime import SHORT_SECONDS
 from gateway.reduction.log_store import LogStore
+from gateway.reduction.pass_guard import PassGuard
 from gateway.reduction.reduce import Known, Reduction
+from gateway.reduction.report import Technique
 from gateway.reduction.rewriting import Rewriter
 from gateway.reduction.state import (
     Beginnings,
@@ -58,6 +62,7 @@ class Conversations:
     rewriter: Rewriter
     cuts: ContextCuts
     summaries: SummaryRequests | None = None
+    guard: PassGuard | None = None
     continuations: Continuations = field(default_factory=Continuations)
     bench_clock: bool = False
     clock: Callable[[], float] = time.time
@@ -167,9 +172,12 @@ class Conversation:
         """The passes of this request. A project that keeps append logs may have the messages of
         `draft` replaced by those of the log.
         """
+        identity, policy = self.id, self.project.reduction
+        seed = bytes.fromhex(identity)
         known = Known(
-            id=self.id,
+            id=identity,
             now=self._now,
+            held_out=is_held_out(seed, self.project.id, policy.holdout_share),
             beginning=self._beginning,
             found=self._found,
             cache_ttl=draft.cache_ttl,
@@ -180,14 +188,20 @@ class Conversation:
         )
         self.reduction = Reduction(
             self._conversations.rewriter,
-            self.project.reduction,
+            policy,
             known,
             model,
             has_tools=bool(draft.body.get("tools")),
+            allowed=partial(self._allowed, seed),
         )
         if self.reduction.passes.append_log:
             await self._continue_log(draft)
         return self.reduction
+
+    def _allowed(self, seed: bytes, technique: Technique) -> bool:
+        """True when a conversation that begins now may use the pass."""
+        guard = self._conversations.guard
+        return guard is None or guard.allowed(self.project.id, self._client, technique, seed)
 
     async def _continue_log(self, draft: Draft) -> None:
         """Put the log in the place of the client's messages, or begin one with these."""

@@ -20,6 +20,8 @@ from gateway.projects import Projects
 from gateway.protocols.messages_form import without_thinking
 from gateway.protocols.model_fit import FitOptions, Fitted, fit_to_model
 from gateway.protocols.shared.draft import Draft, ReplyPlan
+from gateway.reduction.ledger import reduction_headers
+from gateway.reduction.report import ReductionReport
 from gateway.reliability.admission import AdmissionControl
 from gateway.reliability.circuit_breaker import CircuitBreaker
 from gateway.reliability.retry import client_retry_count
@@ -48,7 +50,8 @@ class Prepared:
 
     `client_key` is the client's own key for the conversation, `messages` what is sent of it;
     `listener` hears the answer; `remember` is told the size of the prompt, in tokens, when the
-    upstream begins to answer; `routing` is for the usage row.
+    upstream begins to answer; `routing` and `reduction` are
+    for the usage row.
     """
 
     plan: ReplyPlan
@@ -59,6 +62,7 @@ class Prepared:
     listener: AnswerListener = NOBODY
     remember: Callable[[int], None] | None = None
     routing: RoutingNote | None = None
+    reduction: ReductionReport | None = None
 
 
 def as_it_is(_: Draft) -> None:
@@ -131,7 +135,11 @@ class LivePipeline:
             passage = self.breaker.enter(f"{self.upstream}/{family}")
             plan = prepared.plan
             asked = Asked(
-                plan.asked_model, plan.stream, prepared.client_key, routing=prepared.routing
+                plan.asked_model,
+                plan.stream,
+                prepared.client_key,
+                routing=prepared.routing,
+                reduction=prepared.reduction,
             )
             account = self.accounting.open(context, asked, prepared.route, passage)
             account.on_begin = prepared.remember
@@ -174,9 +182,11 @@ class LivePipeline:
         def finished(body: JSONObject) -> bytes:
             return wire.dumps(reduction.mark(body, conversation.digests))
 
+        body = finished(fitted.body)
+        context.response_headers |= reduction_headers(reduction.report)
         call = UpstreamCall(
             "/v1/messages",
-            finished(fitted.body),
+            body,
             _HEADERS if beta is None else {**_HEADERS, "anthropic-beta": beta},
             model.id,
             client_retries=client_retry_count(context.headers),
@@ -193,6 +203,7 @@ class LivePipeline:
             listener=turns,
             remember=conversation.remember,
             routing=routing_note(decision, bytes.fromhex(conversation.id)),
+            reduction=reduction.report,
         )
 
     def _open_turns(

@@ -186,6 +186,8 @@ class Reduction:
         """The body to send, with cache marks: the last step, after everything else is settled."""
         layout = self._layout = lay_out(body, digests)
         self.report.sent_chars = layout.size
+        removed = sum(effect.removed_chars for effect in self.report.effects)
+        self.report.plain_chars = layout.size + removed
         previous = self._previous
         shared = None if previous is None else common_blocks(previous.blocks, layout.digests)
         self.report.appends = self._extends(layout, shared)

@@ -11,13 +11,7 @@ from dataclasses import dataclass
 
 from gateway import wire
 from gateway.protocols.shared.digests import unmarked
-from gateway.reduction.reference_notation import (
-    BadReferenceError,
-    Source,
-    decoded,
-    is_same,
-    split_label,
-)
+from gateway.reduction.reference_reader import BadReferenceError, ReferenceReader
 from gateway.wire import JSON, JSONObject
 
 DECLARED = "removed by the gateway"
@@ -113,18 +107,14 @@ def _squeezed(text: str) -> str:
 
 def _decoded_texts(body: JSONObject, told: Told) -> list[str]:
     """The texts of system, users and tools as the model reads them, in their order."""
-    sources: dict[int, Source] = {}
+    reader = ReferenceReader()
     texts: list[str] = []
     for text in _client_texts(body):
-        number, bare = split_label(text)
         try:
-            value = decoded(bare, sources)
+            texts.append(reader.read(text))
         except BadReferenceError:
             told.bad_references += 1
-            value = bare
-        if number is not None and not is_same(bare):
-            sources[number] = Source(number, value.split("\n"))
-        texts.append(value)
+            texts.append(text)
     return texts
 
 

@@ -11,6 +11,7 @@ from gateway.pipeline.accounting import Accounting
 from gateway.pipeline.summary_requests import SummaryRequests
 from gateway.projects import Projects
 from gateway.reduction.context_summary import SummaryStore
+from gateway.reduction.pass_guard import PassGuard
 from gateway.routing.router import Router
 from gateway.security.keys import hash_key
 from gateway.security.sealing import Sealer
@@ -53,6 +54,7 @@ class Parts:
     accounting: Accounting
     projects: Projects
     router: Router
+    pass_guard: PassGuard
     sealer: Sealer
     turn_store: TurnStore
     stored_responses: StoredResponses
@@ -81,6 +83,7 @@ async def open_parts(settings: Settings, durable: DurableEngine, stack: AsyncExi
     stack.push_async_callback(projects.close)
     sealer = sealer_of(settings)
     seconds, days = settings.turn_ttl_seconds, settings.responses_ttl_days
+    guard = PassGuard(valkey)
     summaries = SummaryStore(valkey, sealer, ttl_seconds=_SUMMARY_SECONDS)
     return Parts(
         settings=settings,
@@ -89,9 +92,10 @@ async def open_parts(settings: Settings, durable: DurableEngine, stack: AsyncExi
         metrics=metrics,
         recorder=recorder,
         transport=transport,
-        accounting=Accounting(journal, metrics, catalog, source),
+        accounting=Accounting(journal, metrics, catalog, source, guard),
         projects=projects,
         router=router,
+        pass_guard=guard,
         sealer=sealer,
         turn_store=TurnStore(valkey, TurnTable(engine), sealer, ttl_seconds=seconds),
         stored_responses=StoredResponses(valkey, ResponseTable(engine), sealer, ttl_days=days),

@@ -76,6 +76,7 @@ def conversations_of(parts: Parts) -> Conversations:
         Rewriter(ReferenceCache(seconds), *reduction_tables(settings)),
         ContextCuts(parts.summary_store),
         parts.summary_requests,
+        parts.pass_guard,
         bench_clock=settings.bench_clock,
     )
 

@@ -112,6 +112,7 @@ async def _start(parts: Parts, live: LivePipeline, stack: AsyncExitStack) -> Non
         ("turns", parts.turn_store),
         ("responses", parts.stored_responses),
         ("summaries", parts.summary_requests),
+        ("pass-guard", parts.pass_guard),
     ):
         stack.push_async_callback(store.finish)
         stack.push_async_callback(stop, start(name, store.run()))
