@@ -56,12 +56,14 @@ _HINTS: dict[TaskClass, str] = {
     "architecture": (
         "design redesign distributed scale scaling trade-offs tradeoffs concurrency consistency "
         "throughput queue queues event-driven boundaries pipeline platform scales evaluate propose "
-        "regions fairness starvation failover monorepo services"
+        "regions fairness starvation failover monorepo services strategy plan "
+        "invalidation invalidate"
     ),
-    "incident": "production prod urgent paging alerts 502 503 504 latency spike customers losing",
+    "incident": "production prod urgent paging alerts 502 503 504 5xx latency spike spikes "
+    "customers losing lost outages",
     "security": (
         "auth authentication authorization permissions secrets audit jwt oauth csp tls leaked "
-        "credentials attacker untrusted sanitize escape threat tenant tenants"
+        "credentials rotate rotating attacker untrusted sanitize escape threat tenant tenants"
     ),
     "migration": (
         "upgrade upgrading port porting legacy schema deprecate postgres mysql python2 rollout "
@@ -105,6 +107,7 @@ _PHRASES: dict[TaskClass, tuple[tuple[str, int], ...]] = {
     ),
     "migration": (
         ("from python 2", 2), ("move from", 1), ("switch from", 1), ("move us from", 2),
+        ("upgrade from", 1),
         ("schema change", 2), ("breaking change", 1), ("without downtime", 3), ("convert the", 1),
     ),
     "refactor": (

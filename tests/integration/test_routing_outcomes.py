@@ -70,6 +70,14 @@ async def fold_all(store: RoutingOutcomeStore, limit: int = 1_000) -> int:
     return total
 
 
+def rounded(published: bytes) -> list[tuple[str, str, str, Counts]]:
+    """The rows as published; some seconds since the events have taken a little off."""
+    return [
+        (project, name, model, Counts(round(counts.successes, 1), round(counts.failures, 1)))
+        for project, name, model, counts in read_snapshot(published)
+    ]
+
+
 async def sums(store: RoutingOutcomeStore) -> dict[tuple[str, str], Counts]:
     return {
         (name, model): Counts(round(successes, 1), round(failures, 1))
@@ -158,7 +166,7 @@ async def test_the_snapshot_travels_by_one_key(
     assert await board.publish(await store.snapshot())
     published = await board.read()
     assert published is not None
-    assert sorted(read_snapshot(published), key=lambda each: each[0]) == [
+    assert sorted(rounded(published), key=lambda each: each[0]) == [
         ("default", "debugging", DEFAULT, Counts(1.0, 0.0)),
         ("web", "docs", DEFAULT, Counts(1.0, 0.0)),
     ]
@@ -214,7 +222,7 @@ async def test_the_workflow_counts_in_steps_and_tells_every_process(
     await valkey.start()
     published = await OutcomeBoard(valkey).read()
     assert published is not None
-    assert read_snapshot(published) == [("default", "debugging", DEFAULT, Counts(25.0, 0.0))]
+    assert rounded(published) == [("default", "debugging", DEFAULT, Counts(25.0, 0.0))]
     await valkey.call("DEL", "gateway:routing:outcomes")
     await valkey.close()
 
