@@ -244,7 +244,8 @@ class Conversation:
         if self._cut is not None:
             self._cut.remember()
             summaries = self._conversations.summaries
-            if summaries is not None and self._cut.wanted is not None:
+            is_cut = self.reduction.passes.context_tokens > 0
+            if summaries is not None and is_cut and self._cut.wanted is not None:
                 summaries.want(self.project.id, *self._cut.wanted)
         if self._log is not None:
             self._conversations.logs.save(self.project.id, state.id, state.requests, self._log)

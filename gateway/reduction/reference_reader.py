@@ -34,6 +34,11 @@ class ReferenceReader:
         self._sources[label] = SourceText(value, label)
         return value
 
+    def resolved(self, text: str) -> str:
+        """The text as a reader takes it who minds references where no label is, too."""
+        value = self.read(text)
+        return value if split_label(text) is not None else read_runs(value, self._sources)
+
 
 def reads_like_notation(text: str) -> bool:
     """True for a text that would be taken for a label or a reference as a whole."""

@@ -152,8 +152,8 @@ class Rewriter:
 def _pruned(body: JSONObject, request: Rewriting) -> tuple[JSONObject, Shift]:
     """The body within the limit of its conversation, and where its messages went."""
     found = request.cut
-    if found is None or not request.passes.context_tokens:
-        return body, _unmoved
+    if found is None or not request.passes.context_tokens or request.passes.append_log:
+        return body, _unmoved  # a log is not what the client sent, and begins anew by itself
     pruned = found.prune(body["messages"], request.summary)
     cut = found.cut
     if cut is None:

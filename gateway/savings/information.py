@@ -111,7 +111,7 @@ def _decoded_texts(body: JSONObject, told: Told) -> list[str]:
     texts: list[str] = []
     for text in _client_texts(body):
         try:
-            texts.append(reader.read(text))
+            texts.append(reader.resolved(text))
         except BadReferenceError:
             told.bad_references += 1
             texts.append(text)

@@ -12,13 +12,14 @@ from gateway.reduction.boilerplate import Boilerplate, load_boilerplate
 from gateway.reduction.tool_kinds import ToolKinds, load_tool_kinds
 from gateway.routing.names import ModelNames
 from gateway.security.sealing import Sealer, sealer_from
+from gateway.services.routing import router_of
 
 _log = logging.getLogger("gateway.services")
 
 
 def check_settings(settings: Settings) -> None:
     """Raises SettingsError, one line, when the services could not be built from `settings`."""
-    names_of(settings, catalog_of(settings))
+    router_of(settings, names_of(settings, catalog_of(settings)))
     reduction_tables(settings)
     required("DATABASE_URL", secret(settings.database_url))
     required("REDIS_URL", secret(settings.redis_url))
