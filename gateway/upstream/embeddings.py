@@ -24,5 +24,13 @@ class EmbeddingTransport(UpstreamTransport):
             first_byte_seconds=first_byte_seconds,
             idle_seconds=idle_seconds,
         )
-        self._base_url = base_url.rstrip("/").removesuffix("/embeddings")
-        self._credentials = {"authorization": f"Bearer {api_key}"} if api_key else {}
+
+    @staticmethod
+    def _root(base_url: str) -> str:
+        """The base URL as it is, without the path of the call if somebody has put it there."""
+        return base_url.rstrip("/").removesuffix("/embeddings")
+
+    @staticmethod
+    def _credentials(api_key: str) -> dict[str, str]:
+        """The key as OpenAI's API takes it, if there is one."""
+        return {"authorization": f"Bearer {api_key}"} if api_key else {}

@@ -86,23 +86,31 @@ class UpstreamTransport:
         first_byte_seconds: float,
         idle_seconds: float,
     ) -> None:
-        self._base_url = base_url.rstrip("/").removesuffix("/v1")
+        self._base_url = self._root(base_url)
         self.first_byte_seconds = first_byte_seconds
         self._idle_seconds = idle_seconds
         parts = urlsplit(self._base_url)
         self._prefix = quote(parts.path, safe="/%")
-        # Both forms: the current SDK sends the first, older compatible servers read the second.
         own = {
             "host": parts.netloc.rpartition("@")[2],
             "accept-encoding": "identity",
             "user-agent": f"coding-gateway/{VERSION}",
-            "authorization": f"Bearer {api_key}",
-            "x-api-key": api_key,
+            **self._credentials(api_key),
         }
         self._own_names = frozenset({*own, "content-length"})
         self._own = _header_lines(own)
         self._pool: ConnectionPool | None = None
         self.requests_sent = 0
+
+    @staticmethod
+    def _root(base_url: str) -> str:
+        """What stands before the path of a call."""
+        return base_url.rstrip("/").removesuffix("/v1")
+
+    @staticmethod
+    def _credentials(api_key: str) -> dict[str, str]:
+        """The key in both forms: the SDK sends the first, older servers read the second."""
+        return {"authorization": f"Bearer {api_key}", "x-api-key": api_key}
 
     async def __aenter__(self) -> Self:
         self._pool = ConnectionPool(self._base_url)
