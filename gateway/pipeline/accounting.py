@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from gateway.catalog.models import Catalog
 from gateway.context import RequestContext
@@ -45,6 +46,7 @@ _SESSION_HEADERS = ("x-claude-code-session-id", "x-session-id", "session-id")
 _PRODUCT = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z]+(?![A-Za-z0-9.]))?")
 _CLIENT_CHARS = 60
 _ID_CHARS = 200
+_FREE = Decimal(0)
 _CLIENT_CLOSED = 499  # nginx's status for a client that left; there is none in HTTP
 
 
@@ -135,7 +137,8 @@ class Account:
     """The account of one request, from `open` to exactly one close.
 
     `report` tells what was done to its prompt, None when no pass has seen it.
-    `on_begin` is told the tokens of the prompt when the upstream begins to answer.
+    `on_begin` is told the tokens of the prompt when the upstream begins to answer; `on_close` is
+    called at the close.
     """
 
     accounting: Accounting
@@ -144,15 +147,23 @@ class Account:
     passage: Passage
     report: ReductionReport | None = None
     on_begin: Callable[[int], None] | None = None
+    on_close: Callable[[], None] | None = None
+    _is_free: bool = False
     _first_token_ms: float | None = None
     _began_at: float | None = None
     _closed: bool = field(default=False)
+
+    def costs_nothing(self) -> None:
+        """The answer is a kept one: nothing is billed, and nobody is judged by it."""
+        self._is_free = True
+        self.on_begin = None
+        self.opened = dataclasses.replace(self.opened, task_class="", repeats=False)
 
     def began(self, meter: UsageMeter) -> None:
         """The upstream's first event is here: journal what the prompt costs."""
         self._began_at = time.monotonic()
         self._first_token_ms = (self._began_at - self.received_at) * 1000
-        if meter.started:
+        if meter.started and not self._is_free:
             if self.on_begin is not None:
                 self.on_begin(meter.prompt_tokens)
             self.accounting.journal.start(
@@ -175,8 +186,9 @@ class Account:
 
     def settle(self, meter: UsageMeter, failure: GatewayError | None, cut: bool) -> None:
         """Close a request whose answer began. Synchronous: it runs while the client leaves."""
-        usage = used(meter)
-        estimated = not meter.completed and meter.estimated_output_tokens > usage.output_tokens
+        usage = NOTHING_USED if self._is_free else used(meter)
+        is_cut = not meter.completed and not self._is_free
+        estimated = is_cut and meter.estimated_output_tokens > usage.output_tokens
         if estimated:
             usage = dataclasses.replace(usage, output_tokens=meter.estimated_output_tokens)
         if failure is not None:
@@ -191,7 +203,7 @@ class Account:
         if failure is not None:
             self.accounting.attempt_failed(self.opened.model, _as_upstream(failure))
             self._report(failure)
-        elif cut:
+        elif cut or self._is_free:
             self.passage.dropped()
         else:
             self.passage.succeeded()
@@ -208,8 +220,8 @@ class Account:
         accounting = self.accounting
         seconds = time.monotonic() - self.received_at
         known = accounting.catalog.find(model)
-        cost = cost_usd(known, usage)
-        savings = savings_of(known, usage, self.opened.reduction)
+        cost = _FREE if self._is_free else cost_usd(known, usage)
+        savings = None if self._is_free else savings_of(known, usage, self.opened.reduction)
         outcome = dataclasses.replace(
             outcome,
             model=model,
@@ -226,6 +238,8 @@ class Account:
             count_savings(accounting.metrics, self.opened, savings)
             if accounting.pass_guard is not None and self.report is not None:
                 judge_passes(accounting.pass_guard, self.opened, self.report, savings)
+        if self.on_close is not None:
+            self.on_close()
 
     def _count(self, usage: TokenUsage, model: str, outcome: Outcome, seconds: float) -> None:
         metrics, opened = self.accounting.metrics, self.opened

@@ -7,8 +7,10 @@ overloaded upstream answers 200 and then sends an error event.
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from gateway import wire
 from gateway.errors import UpstreamCutError, UpstreamError, UpstreamTimeoutError
@@ -19,7 +21,7 @@ from gateway.protocols.shared.failures import (
 )
 from gateway.protocols.shared.sse import SSEFramer
 from gateway.reliability.retry import RetryPolicy
-from gateway.upstream.transport import UpstreamResponse, UpstreamTransport
+from gateway.upstream.transport import UpstreamTransport
 
 _log = logging.getLogger("gateway.upstream")
 
@@ -58,6 +60,27 @@ class UpstreamCall:
     repair: Callable[[UpstreamError], Repair | None] = no_repair
 
 
+class AnswerBody(Protocol):
+    """The rest of an answer, see `UpstreamResponse`."""
+
+    headers: Mapping[str, str]
+
+    async def read(self) -> bytes:
+        """All bytes that have arrived since the last call, at least one; b"" at the end."""
+
+    def arrived(self) -> bytes:
+        """What `read` gives without waiting."""
+
+    async def read_all(self, limit_bytes: float = math.inf) -> bytes:
+        """The rest of the body."""
+
+    async def finish(self) -> None:
+        """Read the end of the framing after the last event."""
+
+    def abort(self) -> None:
+        """Let go of an unfinished answer. Idempotent."""
+
+
 @dataclass(slots=True)
 class Begun:
     """An upstream answer that has begun well: the rest comes from `response`.
@@ -66,7 +89,7 @@ class Begun:
     is not streamed.
     """
 
-    response: UpstreamResponse
+    response: AnswerBody
     framer: SSEFramer
     events: list[Event]
     raw: bytes

@@ -8,8 +8,9 @@ from gateway import wire
 from gateway.context import RequestContext
 from gateway.pipeline.accounting import Account
 from gateway.pipeline.attempts import Begun
+from gateway.pipeline.cached_answers import CachedAnswers
 from gateway.pipeline.live import PLAINLY, LivePipeline, Prepared
-from gateway.pipeline.reply import AssembledReply, Reply, StreamedReply
+from gateway.pipeline.reply import AnswerListener, AssembledReply, Reply, StreamedReply
 from gateway.protocols.chat_dialects import translate
 from gateway.protocols.openai_chat_answer import answer
 from gateway.protocols.openai_chat_stream import ChatStream
@@ -25,6 +26,7 @@ class ChatPipeline:
     """Serves `POST /v1/chat/completions` and `POST /chat`."""
 
     live: LivePipeline
+    answers: CachedAnswers
 
     async def open_chat(self, context: RequestContext, body: bytes) -> Reply:
         """The reply to an OpenAI chat completion."""
@@ -43,24 +45,25 @@ class ChatPipeline:
             return await live.prepared(context, translate(parse()), PLAINLY)
 
         prepared, account = await live.admit(context, prepare)
-        begun = await live.begin(account, prepared.call)
-        return _chat_reply(context, account, begun, prepared, render)
+        begun, listener = await self.answers.begin(context, account, prepared)
+        return _chat_reply(context, account, (begun, listener), prepared, render)
 
 
 def _chat_reply(
     context: RequestContext,
     account: Account,
-    begun: Begun,
+    answer_begun: tuple[Begun, AnswerListener],
     prepared: Prepared,
     render: Render | None,
 ) -> Reply:
     """The reply in the form the client asked for, with the events so far already in it."""
     plan, created = prepared.plan, int(time.time())
+    begun, listener = answer_begun
     if plan.stream:
         translator = ChatStream(plan, created, _completion_id(context))
         first = translator.feed(begun.events)
         account.began(translator.meter)
-        return StreamedReply(begun, translator, first, account.settle, prepared.listener)
+        return StreamedReply(begun, translator, first, account.settle, listener)
     assembler = MessageAssembler()
     assembler.feed(begun.events)
     account.began(assembler.meter)
@@ -69,7 +72,7 @@ def _chat_reply(
         completion = answer(collected.message, collected.meter, plan, created)
         return wire.dumps(completion if render is None else render(completion))
 
-    return AssembledReply(begun, assembler, whole, account.settle, prepared.listener)
+    return AssembledReply(begun, assembler, whole, account.settle, listener)
 
 
 def _completion_id(context: RequestContext) -> str:

@@ -1,14 +1,15 @@
 """Legacy completions: a chat turn with other words around it."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway import wire
 from gateway.context import RequestContext
 from gateway.errors import GatewayError
 from gateway.pipeline.accounting import Account
+from gateway.pipeline.cached_answers import CachedAnswers
 from gateway.pipeline.live import LivePipeline, Prepared, Preparing
-from gateway.pipeline.reply import AssembledReply, Reply, Settle, StreamedReply
+from gateway.pipeline.reply import NOBODY, AssembledReply, Reply, Settle, StreamedReply
 from gateway.protocols.legacy_completions import (
     CompletionPlan,
     CompletionRequest,
@@ -29,6 +30,7 @@ class CompletionPipeline:
     """Serves `POST /v1/completions` through the steps of a chat request."""
 
     live: LivePipeline
+    answers: CachedAnswers
 
     async def open_completion(self, context: RequestContext, body: bytes) -> Reply:
         """The reply to a completion request. Raises GatewayError before there is one."""
@@ -40,13 +42,14 @@ class CompletionPipeline:
             return await self._prepared(context, request)
 
         prepared, account = await self.live.admit(context, prepare)
-        begun = await self.live.begin(account, prepared.call)
+        begun, listener = await self.answers.begin(context, account, prepared)
         plan, reply, created = plans[0], prepared.plan, int(time.time())
         if reply.stream:
             translator = CompletionStream(reply, plan, created, context.request_id)
             first = translator.feed(begun.events)
             account.began(translator.meter)
-            return StreamedReply(begun, translator, first, _settles(account, translator))
+            settle = _settles(account, translator)
+            return StreamedReply(begun, translator, first, settle, listener)
         assembler = MessageAssembler()
         assembler.feed(begun.events)
         account.began(assembler.meter)
@@ -55,12 +58,13 @@ class CompletionPipeline:
             message, meter = collected.message, collected.meter
             return wire.dumps(completion_answer(message, meter, reply, plan, created))
 
-        return AssembledReply(begun, assembler, whole, account.settle)
+        return AssembledReply(begun, assembler, whole, account.settle, listener)
 
     async def _prepared(self, context: RequestContext, request: CompletionRequest) -> Prepared:
         draft = translate(request.chat)
         draft.ignored += request.ignored
-        return await self.live.prepared(context, draft, _TYPING)
+        # Nothing of it comes back in a later request, so no turn is kept.
+        return replace(await self.live.prepared(context, draft, _TYPING), listener=NOBODY)
 
 
 def _settles(account: Account, translator: CompletionStream) -> Settle:

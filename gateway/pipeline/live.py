@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from gateway import wire
 from gateway.context import RequestContext
@@ -25,6 +25,7 @@ from gateway.reduction.report import ReductionReport
 from gateway.reliability.admission import AdmissionControl
 from gateway.reliability.circuit_breaker import CircuitBreaker
 from gateway.reliability.retry import client_retry_count
+from gateway.response_cache.question import Keepable, sampling_of
 from gateway.routing.names import ModelNames, Route
 from gateway.routing.router import Router, apply_decision
 from gateway.routing.variants import apply_variant
@@ -48,21 +49,26 @@ _HEADERS = {
 class Prepared:
     """A request ready to be sent: how it was read, who serves it, and how to answer.
 
-    `client_key` is the client's own key for the conversation, `messages` what is sent of it;
-    `listener` hears the answer; `remember` is told the size of the prompt, in tokens, when the
-    upstream begins to answer; `routing` and `reduction` are
-    for the usage row.
+    `client_key` is the client's own key for the conversation; `listener` hears the answer;
+    `remember` is told the size of the prompt, in tokens, when the upstream begins to answer;
+    `routing` and `reduction` are for the usage row; `keepable` is set where the response cache may
+    have the answer.
     """
 
     plan: ReplyPlan
     route: Route
     call: UpstreamCall
     client_key: str | None = None
-    messages: list[JSONObject] = field(default_factory=list)
     listener: AnswerListener = NOBODY
     remember: Callable[[int], None] | None = None
     routing: RoutingNote | None = None
     reduction: ReductionReport | None = None
+    keepable: Keepable | None = None
+
+    @property
+    def messages(self) -> list[JSONObject]:
+        """What is sent of the conversation; nothing where its body is passed on unread."""
+        return self.keepable.body["messages"] if self.keepable is not None else []
 
 
 def as_it_is(_: Draft) -> None:
@@ -199,11 +205,11 @@ class LivePipeline:
             decision.route,
             call,
             client_key=draft.user_key,
-            messages=fitted.body["messages"],
             listener=turns,
             remember=conversation.remember,
             routing=routing_note(decision, bytes.fromhex(conversation.id)),
             reduction=reduction.report,
+            keepable=Keepable(fitted.body, sampling_of(draft), reduction.report.held_out),
         )
 
     def _open_turns(

@@ -9,6 +9,7 @@ from gateway import wire
 from gateway.context import RequestContext
 from gateway.errors import NotFoundError
 from gateway.pipeline.attempts import Event
+from gateway.pipeline.cached_answers import CachedAnswers
 from gateway.pipeline.forward import ForwardedBody
 from gateway.pipeline.live import LivePipeline, Prepared, Preparing
 from gateway.pipeline.reply import AnswerListener, AssembledReply, Reply, StreamedReply
@@ -69,6 +70,7 @@ class ResponsesPipeline:
     """Serves `POST /v1/responses` and what belongs to it."""
 
     live: LivePipeline
+    answers: CachedAnswers
     stored: StoredResponses
     sealer: Sealer
 
@@ -81,7 +83,7 @@ class ResponsesPipeline:
             return await self._prepared(context, requests[0])
 
         prepared, account = await self.live.admit(context, prepare)
-        begun = await self.live.begin(account, prepared.call)
+        begun, listener = await self.answers.begin(context, account, prepared)
         frame = _frame(requests[0], prepared)
         created = int(frame.envelope.clock())
         if prepared.plan.stream:
@@ -92,7 +94,7 @@ class ResponsesPipeline:
             def keep_streamed() -> None:
                 self._keep(context, requests[0], frame, translator.response, translator.items)
 
-            listener = _Keeping(prepared.listener, keep_streamed)
+            listener = _Keeping(listener, keep_streamed)
             return StreamedReply(begun, translator, first, account.settle, listener)
         assembler = MessageAssembler()
         assembler.feed(begun.events)
@@ -103,7 +105,7 @@ class ResponsesPipeline:
             self._keep(context, requests[0], frame, answered.response, answered.items)
             return wire.dumps(answered.response)
 
-        return AssembledReply(begun, assembler, whole, account.settle, prepared.listener)
+        return AssembledReply(begun, assembler, whole, account.settle, listener)
 
     async def open_input_tokens(self, context: RequestContext, body: bytes) -> Reply:
         """The reply to a token count: `{"object": "response.input_tokens", "input_tokens"}`."""

@@ -7,8 +7,10 @@ from urllib.parse import urlsplit
 
 from gateway.config import Settings
 from gateway.pipeline.attempts import Attempts
+from gateway.pipeline.cached_answers import CachedAnswers
 from gateway.pipeline.conversations import Conversations
 from gateway.pipeline.live import LivePipeline
+from gateway.pipeline.question_vectors import ProviderVectors
 from gateway.protocols.model_fit import FitOptions
 from gateway.protocols.openai_embeddings import provider_error
 from gateway.reduction.context_cut import ContextCuts
@@ -19,6 +21,9 @@ from gateway.reduction.state_store import StateStore
 from gateway.reliability.admission import AdmissionControl
 from gateway.reliability.circuit_breaker import CircuitBreaker, CircuitState
 from gateway.reliability.retry import RetryPolicy
+from gateway.response_cache.cache import ResponseCache
+from gateway.response_cache.similar import SimilarQuestions
+from gateway.response_cache.store import AnswerStore
 from gateway.services.from_settings import reduction_tables, secret
 from gateway.services.parts import Parts
 from gateway.turns.conversation import Turns
@@ -105,6 +110,20 @@ async def embedding_provider(
         upstream=host,
         from_simulator=False,
     )
+
+
+def cached_answers(
+    parts: Parts, pipeline: LivePipeline, provider: LivePipeline | None
+) -> CachedAnswers:
+    """The response cache in front of the upstream; before Valkey is started."""
+    settings, similar = parts.settings, None
+    if provider is not None and settings.embedding_model is not None:
+        similar = SimilarQuestions(ProviderVectors(provider.attempts, settings.embedding_model))
+    elif settings.semantic_cache_threshold > 0:
+        _log.warning(
+            "semantic_cache_off", extra={"reason": "it needs EMBEDDING_API_URL and EMBEDDING_MODEL"}
+        )
+    return CachedAnswers(pipeline, ResponseCache(AnswerStore(parts.valkey, parts.sealer), similar))
 
 
 def _log_breaker(upstream: str, state: CircuitState) -> None:

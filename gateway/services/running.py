@@ -28,7 +28,7 @@ from gateway.services.background import (
     stop,
 )
 from gateway.services.parts import Parts, open_parts
-from gateway.services.pipelines import embedding_provider, live_pipeline
+from gateway.services.pipelines import cached_answers, embedding_provider, live_pipeline
 from gateway.services.routing import outcomes_kept_fresh
 from gateway.storage.database import is_reachable
 from gateway.storage.routing_outcomes import RoutingOutcomeStore
@@ -77,6 +77,7 @@ async def running_services(settings: Settings, durable: DurableEngine) -> AsyncI
         parts = await open_parts(settings, durable, stack)
         live = live_pipeline(parts)
         provider = await embedding_provider(settings, live, stack)
+        cached = cached_answers(parts, live, provider)
         await _start(parts, live, stack)
         settle_memory()
         engine, router = parts.engine, parts.router
@@ -85,10 +86,10 @@ async def running_services(settings: Settings, durable: DurableEngine) -> AsyncI
             names=router.names,
             projects=parts.projects,
             live=live,
-            chat=ChatPipeline(live),
+            chat=ChatPipeline(live, cached),
             messages=MessagesPipeline(live),
-            completions=CompletionPipeline(live),
-            responses=ResponsesPipeline(live, parts.stored_responses, parts.sealer),
+            completions=CompletionPipeline(live, cached),
+            responses=ResponsesPipeline(live, cached, parts.stored_responses, parts.sealer),
             embeddings=EmbeddingPipeline(live, provider, settings.embedding_model),
             metrics=parts.metrics,
             usage_reports=UsageReports(UsageReportStore(engine), UsageRollupStore(engine)),

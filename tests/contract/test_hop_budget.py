@@ -124,6 +124,22 @@ def test_valkey_is_asked_at_most_twice_for_a_request_with_a_history(
     assert len(verbs) == 2 * REQUESTS
 
 
+def test_a_question_for_the_response_cache_asks_valkey_once_more(
+    valkey: Watchers, http: httpx2.Client
+) -> None:
+    question = f"how many {time.time_ns()}"
+
+    def ask_all() -> None:
+        for number in range(REQUESTS):
+            # Half of them are new, half of them are known.
+            body = ask(f"{question} {number // 2}", temperature=0)
+            answer = http.post("/v1/chat/completions", json=body)
+            assert answer.headers["x-cache"] == ("HIT" if number % 2 else "MISS")
+
+    send(http, 4)
+    assert awaited(commands_during(valkey, ask_all)) == ["EVALSHA"] * 2 * REQUESTS
+
+
 def test_postgres_and_temporal_are_never_waited_for(
     http: httpx2.Client, gateway: Gateway, simulator: Simulator
 ) -> None:

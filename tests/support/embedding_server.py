@@ -73,6 +73,8 @@ class _Handler(BaseHTTPRequestHandler):
         data = []
         for index, each in enumerate(inputs):
             numbers = [float(len(each)), *[0.5] * (size - 1)]
+            if "elsewhere" in each:
+                numbers = [0.0, *[1.0] * (size - 1)]
             vector: Any = numbers
             if body.get("encoding_format") == "base64":
                 vector = base64.b64encode(struct.pack(f"<{size}f", *numbers)).decode()

@@ -1,0 +1,135 @@
+"""The response cache's place in a request: after admission, before the upstream is asked.
+
+A kept answer comes as an upstream answer that has arrived whole, so translators and replies do not
+know the difference. What hears answers does: a turn is kept of the same answer to the same request,
+whose thinking is signed for just this conversation, but never of an answer to another question.
+"""
+
+import asyncio
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from gateway.context import RequestContext
+from gateway.errors import UpstreamError
+from gateway.pipeline.accounting import Account
+from gateway.pipeline.attempts import Begun, Event, Repair, UpstreamCall
+from gateway.pipeline.live import LivePipeline, Prepared
+from gateway.pipeline.reply import NOBODY, AnswerListener
+from gateway.protocols.shared.sse import SSEFramer
+from gateway.response_cache.answer import given_again
+from gateway.response_cache.cache import Answer, Asking, ResponseCache
+from gateway.response_cache.question import Asked, Question, read_question
+from gateway.telemetry import series
+
+
+@dataclass(frozen=True, slots=True)
+class CachedAnswers:
+    """Begins answers from the cache, or from the upstream; holds no state of its own."""
+
+    live: LivePipeline
+    cache: ResponseCache
+
+    async def begin(
+        self, context: RequestContext, account: Account, prepared: Prepared
+    ) -> tuple[Begun, AnswerListener]:
+        """The beginning of an answer, and who is to hear it; without one the account is closed."""
+        question = self._question(context, prepared)
+        if question is None:
+            return await self.live.begin(account, prepared.call), prepared.listener
+        try:
+            found = await self.cache.find(question)
+        except asyncio.CancelledError:
+            account.left()
+            raise
+        if found.answer is not None:
+            return self._again(context, account, prepared, found.answer)
+        context.response_headers["X-Cache"] = "MISS"
+        if found.asking is None:
+            raise RuntimeError("neither an answer nor somebody to bring one")
+        account.on_close = found.asking.ended
+        begun = await self.live.begin(account, _watched(prepared.call, found.asking))
+        return begun, _Both(prepared.listener, found.asking)
+
+    def _question(self, context: RequestContext, prepared: Prepared) -> Question | None:
+        if prepared.keepable is None:
+            return None
+        return read_question(
+            Asked(
+                project=context.known_caller().project,
+                upstream=self.live.upstream,
+                headers=prepared.call.headers,
+                request=prepared.keepable,
+                cache_control=context.headers.get("cache-control", ""),
+            )
+        )
+
+    def _again(
+        self, context: RequestContext, account: Account, prepared: Prepared, answer: Answer
+    ) -> tuple[Begun, AnswerListener]:
+        """The kept answer, under a new id."""
+        same = answer.similarity is None
+        context.response_headers["X-Cache"] = "HIT"
+        if answer.similarity is not None:
+            context.response_headers["X-Cache-Similarity"] = f"{answer.similarity:.3f}"
+        metrics = self.live.accounting.metrics
+        metrics.add(series.CACHE_HITS, ("response" if same else "semantic",))
+        account.costs_nothing()
+        events = given_again(answer.events, with_thinking=same)
+        begun = Begun(ArrivedAnswer(), SSEFramer(), events, b"", 0)
+        return begun, prepared.listener if same else NOBODY
+
+
+class ArrivedAnswer:
+    """Stands for the rest of an answer of which nothing is left to be read."""
+
+    def __init__(self) -> None:
+        self.headers: Mapping[str, str] = {}
+
+    async def read(self) -> bytes:
+        """Nothing more."""
+        return b""
+
+    def arrived(self) -> bytes:
+        """Nothing more."""
+        return b""
+
+    async def read_all(self, limit_bytes: float = math.inf) -> bytes:  # noqa: ARG002 - all is nothing
+        """Nothing more."""
+        return b""
+
+    async def finish(self) -> None:
+        """There is no connection."""
+
+    def abort(self) -> None:
+        """There is no connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Both:
+    """Two listeners as one."""
+
+    first: AnswerListener
+    second: AnswerListener
+
+    def feed(self, events: list[Event]) -> None:
+        """Events of the answer."""
+        self.first.feed(events)
+        self.second.feed(events)
+
+    def answered(self) -> None:
+        """The answer is complete."""
+        self.first.answered()
+        self.second.answered()
+
+
+def _watched(call: UpstreamCall, asking: Asking) -> UpstreamCall:
+    """The call; an answer to anything that was sent in its place is not kept."""
+
+    def repair(error: UpstreamError) -> Repair | None:
+        repaired = call.repair(error)
+        if repaired is not None:
+            asking.changed()
+        return repaired
+
+    return replace(call, repair=repair)
