@@ -177,7 +177,7 @@ class Conversation:
         known = Known(
             id=identity,
             now=self._now,
-            held_out=is_held_out(seed, self.project.id, policy.holdout_share),
+            held_out=self._is_held_out(seed, policy.holdout_share),
             beginning=self._beginning,
             found=self._found,
             cache_ttl=draft.cache_ttl,
@@ -197,6 +197,12 @@ class Conversation:
         if self.reduction.passes.append_log:
             await self._continue_log(draft)
         return self.reduction
+
+    def _is_held_out(self, seed: bytes, share: float) -> bool:
+        """What was decided when the conversation began."""
+        if self._found.state is not None:
+            return self._found.state.held_out
+        return is_held_out(seed, self.project.id, share)
 
     def _allowed(self, seed: bytes, technique: Technique) -> bool:
         """True when a conversation that begins now may use the pass."""
@@ -221,6 +227,8 @@ class Conversation:
             continued = continued_log(log, messages, self.digests)
         if continued is not None:
             self._log = continued
+            added = _size(continued, self.digests) - _size(messages, self.digests)
+            self.reduction.report.note("append_log", -added, 0)
             draft.body = {**draft.body, "messages": continued}
 
     def remember(self, prompt_tokens: int) -> None:
@@ -249,3 +257,7 @@ class Conversation:
                 summaries.want(self.project.id, *self._cut.wanted)
         if self._log is not None:
             self._conversations.logs.save(self.project.id, state.id, state.requests, self._log)
+
+
+def _size(messages: list[JSONObject], digests: BlockDigests) -> int:
+    return sum(digests.look(block).size for message in messages for block in message["content"])

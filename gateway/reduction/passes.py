@@ -50,18 +50,22 @@ def chosen_passes(
     """The passes for a conversation that begins. `allowed` knows which lose money these days."""
     texts = policy.texts
     references = texts.references_agent if has_tools else texts.references_chat
+    if not allowed("references"):
+        references = "off"
+    # Without references to what it keeps, a log only grows.
+    logs = policy.append_log and not has_tools and references == "runs" and allowed("append_log")
     caps = allowed("caps")
     return Passes(
         boilerplate=texts.strip_boilerplate and allowed("boilerplate"),
         diff_first=texts.diff_first,
         volatile_lines=texts.move_volatile_lines and allowed("volatile_lines"),
-        references=references if allowed("references") else "off",
+        references=references,
         system_chars=texts.system_max_chars if caps else 0,
         user_chars=texts.user_message_max_chars if caps else 0,
         result_chars=texts.tool_result_max_chars if caps else 0,
         cold_compaction=texts.cold_compaction and allowed("cold_compaction"),
         context_tokens=texts.context.max_tokens if allowed("context_pruning") else 0,
-        append_log=policy.append_log and not has_tools and allowed("append_log"),
+        append_log=logs,
     )
 
 

@@ -34,10 +34,11 @@ from gateway.reduction.rewriting import Rewriter, Rewriting
 from gateway.reduction.state import (
     BLOCK_BYTES,
     Beginnings,
+    Calls,
     ConversationState,
     Found,
     common_blocks,
-    first_call,
+    read_calls,
 )
 from gateway.reduction.volatile import SystemLines
 from gateway.wire import JSONObject
@@ -99,7 +100,7 @@ class Reduction:
         self._newest_blocks = 0
         self._lines = SystemLines()
         self._client_system = b""
-        self._call = (b"", b"")
+        self._calls = Calls()
         self._compacted = self._previous.compacted if self._previous is not None else 0
         self._layout: Layout | None = None
         self._ordinal_ids = self._previous is not None and self._previous.ordinal_ids
@@ -129,7 +130,7 @@ class Reduction:
                 self.passes = self._rewriter.settled(self.passes, body, digests)
             if self._policy.cache.client_marks == "replace" and count_marks(body):
                 body = without_marks(body)
-            self._find_call(body["messages"])
+            self._compare_ids(body["messages"], digests)
             self._move_watermark(body["messages"])
             if self._ordinal_ids:
                 body = {**body, "messages": with_ordinal_ids(body["messages"])}
@@ -141,14 +142,21 @@ class Reduction:
         self._newest_blocks = _newest_user_blocks(body)
         return body
 
-    def _find_call(self, messages: list[JSONObject]) -> None:
-        """See whether the client gives its first call another id than before."""
-        self._call = first_call(messages)
-        if self._previous is not None and self._call[0]:
-            content, name = self._previous.call
-            self._ordinal_ids = self._ordinal_ids or (
-                content == self._call[0] and name != self._call[1]
-            )
+    def _compare_ids(self, messages: list[JSONObject], digests: BlockDigests) -> None:
+        """See whether the client gives the calls of its history other ids than before.
+
+        Only where the history does not begin with that of the previous request, word for word.
+        """
+        previous, old_messages = self._previous, self._known.found.old_messages
+        if previous is not None and previous.known_messages == old_messages:
+            return
+        self._calls = read_calls(messages, digests)
+        if previous is None or not previous.calls.shape or self._ordinal_ids:
+            return
+        before = read_calls(messages[: previous.known_messages], digests)
+        self._ordinal_ids = (
+            before.shape == previous.calls.shape and before.first_id != previous.calls.first_id
+        )
 
     def _move_watermark(self, messages: list[JSONObject]) -> None:
         """Shorten more of the old results, now that the cache has expired anyway."""
@@ -204,6 +212,11 @@ class Reduction:
         return not (known.cache_explicit or only_theirs)
 
     def _marked(self, body: JSONObject, layout: Layout, shared: int | None) -> JSONObject:
+        previous = self._previous
+        if previous is not None and previous.setting != layout.setting:
+            shared = 0  # nothing behind other tools or another system text can be read
+            if not self._appends():
+                return body
         situation = Situation(
             shared=shared,
             appends=self._appends(),
@@ -275,8 +288,9 @@ class Reduction:
             client_system=self._client_system,
             passes=self.passes.as_json(),
             lines=self._lines,
-            call=self._call,
+            calls=self._calls,
             lifetime=self.report.lifetime,
+            held_out=known.held_out,
             summary=self._known.cut.record if self._known.cut is not None else None,
             compacted=self._compacted,
             ordinal_ids=self._ordinal_ids,

@@ -24,9 +24,18 @@ MAX_BLOCKS = 8_000
 """Blocks remembered of one request; what lies behind counts as new."""
 
 _FORMAT = 1
+_IDS = {"tool_use": "id", "tool_result": "tool_use_id"}
 _MOST_BEGINNINGS = 8  # asked for, newest first
 _STORED_BEGINNINGS = 3  # of a client that rewrites: what it leaves alone is behind one of them
 _FIRST_LINE_CHARS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """A history with calls: its `shape`, in which ids do not count, and a digest of the first."""
+
+    shape: bytes = b""
+    first_id: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +48,10 @@ class ConversationState:
     client had sent. `extended` counts the requests that continued the one before; `question` is a
     digest of how the newest user text began. `bytes_per_token` and `prompt_tokens` are by the API's
     usage, 0 until it is known. `passes` are the choices made when the conversation began; `choice`
-    is how it is routed. `call` is the client's first call (see `first_call`); `ordinal_ids`: it
-    makes new ids for its calls each time. `lifetime` is that of the marks set last. `compacted` is
-    the message before which old results are shortened, `summary` the key of the summary in use.
+    is how it is routed. `calls` are those of a history that did not begin with the one before;
+    `ordinal_ids`: the client makes new ids for its calls each time. `lifetime` is that of the marks
+    set last. `compacted` is the message before which old results are shortened, `summary` the key
+    of the summary in use. `held_out`: it goes untouched to its end.
     """
 
     id: str
@@ -59,11 +69,12 @@ class ConversationState:
     passes: JSONObject = field(default_factory=dict)
     choice: JSONObject | None = None
     lines: SystemLines = field(default_factory=SystemLines)
-    call: tuple[bytes, bytes] = (b"", b"")
+    calls: Calls = field(default_factory=Calls)
     ordinal_ids: bool = False
     lifetime: Lifetime | None = None
     compacted: int = 0
     summary: str | None = None
+    held_out: bool = False
 
     @property
     def appends(self) -> bool:
@@ -177,16 +188,19 @@ def choose_previous(beginning: Beginnings, candidates: Sequence[ConversationStat
     return Found()
 
 
-def first_call(messages: list[JSONObject]) -> tuple[bytes, bytes]:
-    """Digests of the first call of a tool: without its id, and of its id. Empty without a call."""
+def read_calls(messages: list[JSONObject], digests: BlockDigests) -> Calls:
+    """The calls in these messages; nothing when there are none."""
+    first_id = b""
+    sizes: list[bytes] = []
     for message in messages:
-        if message["role"] == "assistant":
-            for block in message["content"]:
-                if block["type"] == "tool_use":
-                    bare = {**block, "id": ""}
-                    name = str(block["id"]).encode("utf-8", "surrogatepass")
-                    return digest(wire.dumps(bare))[:BLOCK_BYTES], digest(name)[:BLOCK_BYTES]
-    return b"", b""
+        for block in message["content"]:
+            kind = block["type"]
+            identity = str(block.get(_IDS.get(kind, ""), "")).encode("utf-8", "surrogatepass")
+            if kind == "tool_use" and not first_id:
+                first_id = digest(identity)[:BLOCK_BYTES]
+            size = digests.look(block).size - len(identity)
+            sizes.append(kind.encode() + size.to_bytes(8, "big", signed=True))
+    return Calls(digest(b"".join(sizes))[:BLOCK_BYTES], first_id) if first_id else Calls()
 
 
 def common_blocks(before: bytes, now: bytes) -> int:
@@ -225,11 +239,12 @@ def dump_state(state: ConversationState) -> bytes:
         "choice": state.choice,
         "lines": state.lines.digests.hex(),
         "moved": state.lines.moved,
-        "call": [each.hex() for each in state.call],
+        "calls": [state.calls.shape.hex(), state.calls.first_id.hex()],
         "ordinal_ids": state.ordinal_ids,
         "lifetime": state.lifetime,
         "compacted": state.compacted,
         "summary": state.summary,
+        "held_out": state.held_out,
     }
     return wire.dumps(head) + b"\n" + state.blocks
 
@@ -257,11 +272,12 @@ def load_state(data: bytes) -> ConversationState | None:
             passes=head["passes"],
             choice=head["choice"],
             lines=SystemLines(bytes.fromhex(head["lines"]), tuple(head["moved"])),
-            call=(bytes.fromhex(head["call"][0]), bytes.fromhex(head["call"][1])),
+            calls=Calls(*map(bytes.fromhex, head["calls"])),
             ordinal_ids=head["ordinal_ids"],
             lifetime=head["lifetime"],
             compacted=head["compacted"],
             summary=head["summary"],
+            held_out=head["held_out"],
         )
     except (wire.JSONDecodeError, KeyError, TypeError, ValueError):
         return None

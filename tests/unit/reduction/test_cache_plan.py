@@ -191,3 +191,22 @@ def test_an_agent_without_pauses_stays_with_five_minutes() -> None:
 def test_the_client_can_wish_for_an_hour() -> None:
     sent = Client(PLAIN).send(body([user(long("task"))]), cache_ttl="1h")
     assert all(":1h" in each for each in marks(sent))
+
+
+def test_a_client_whose_tools_change_each_time_is_not_written_for() -> None:
+    client = Client(PLAIN)
+    for count in range(1, 6):
+        changing = {**body(agent_turns(count)), "tools": [tool(f"tool_{count}")]}
+        sent = client.send(changing, count * 9.0)
+    assert marks(sent) == []
+
+
+def test_tools_that_change_once_cost_one_turn() -> None:
+    client = Client(PLAIN)
+    for count in range(1, 4):
+        client.send(body(agent_turns(count)), count * 9.0)
+    changed = {"system": SYSTEM, "tools": [tool("other")]}
+    sent = client.send({**changed, "messages": agent_turns(4)}, 40.0)
+    assert marks(sent) == ["tools.0", "system.0", "messages.8.0"]
+    after = client.send({**changed, "messages": agent_turns(5)}, 50.0)
+    assert marks(after) == ["tools.0", "system.0", "messages.8.0", "messages.10.0"]

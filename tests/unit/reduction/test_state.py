@@ -101,14 +101,14 @@ def test_the_clients_own_key_finds_a_conversation_that_was_compacted() -> None:
 
 def test_ids_that_are_made_anew_each_time_become_ordinals() -> None:
     client = Client()
-    for count in range(1, 5):
+    for count in range(1, 7):
         client.send(agent(count, ids=f"request{count}_"), float(count))
     sent = client.sent[-1]["messages"]
     assert [message["content"][0]["id"] for message in sent[1::2]] == [
-        f"call_{n}" for n in (1, 2, 3, 4)
+        f"call_{n}" for n in range(1, 7)
     ]
     assert [message["content"][0]["tool_use_id"] for message in sent[2::2]] == [
-        f"call_{n}" for n in (1, 2, 3, 4)
+        f"call_{n}" for n in range(1, 7)
     ]
     before = client.sent[-2]["messages"]
     bare = [[{**block, "cache_control": None} for block in m["content"]] for m in before]
@@ -116,6 +116,14 @@ def test_ids_that_are_made_anew_each_time_become_ordinals() -> None:
         [{**block, "cache_control": None} for block in m["content"]] for m in sent[: len(before)]
     ]
     assert now == bare
+
+
+def test_another_conversation_that_begins_alike_has_ids_of_its_own() -> None:
+    client = Client()
+    for ids in ("one_", "other_", "third_"):
+        for count in range(4):
+            sent = client.send(agent(count, ids=ids), float(count))
+        assert sent["messages"][1]["content"][0]["id"] == f"{ids}0"
 
 
 def test_stable_ids_stay() -> None:
