@@ -43,6 +43,7 @@ from gateway.reduction.state import (
 from gateway.reduction.volatile import SystemLines
 from gateway.wire import JSONObject
 
+_FIRST_REQUESTS = 3
 _BYTES_PER_TOKEN = 3.6  # of JSON, until the API's usage has told better
 
 
@@ -145,10 +146,15 @@ class Reduction:
     def _compare_ids(self, messages: list[JSONObject], digests: BlockDigests) -> None:
         """See whether the client gives the calls of its history other ids than before.
 
-        Only where the history does not begin with that of the previous request, word for word.
+        Only in the first requests of a conversation, and where the history does not begin with that
+        of the previous request, word for word.
         """
         previous, old_messages = self._previous, self._known.found.old_messages
-        if previous is not None and previous.known_messages == old_messages:
+        if (
+            previous is not None
+            and previous.requests >= _FIRST_REQUESTS
+            and previous.known_messages == old_messages
+        ):
             return
         self._calls = read_calls(messages, digests)
         if previous is None or not previous.calls.shape or self._ordinal_ids:
