@@ -233,7 +233,8 @@ class Settings(BaseSettings):
         description="For clients that rewrite their history: send what is new behind what was sent",
     )
     enable_messages_reduction: bool = Field(
-        default=False, description="Reduce requests to /v1/messages too; 0 = byte for byte"
+        default=False,
+        description="Set cache marks on requests to /v1/messages too; 0 = byte for byte",
     )
     reduction_holdout: float = Field(
         default=0.0,

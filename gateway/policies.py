@@ -57,7 +57,7 @@ class ReductionPolicy:
     """Everything that makes a prompt cheaper, for one project.
 
     `holdout_share` of its conversations go untouched, to prove the saving. `messages` allows
-    changes to requests of Anthropic's own protocol. `append_log` is for clients that rewrite.
+    cache marks on requests of Anthropic's own protocol. `append_log` is for clients that rewrite.
     """
 
     texts: TextPolicy = field(default_factory=TextPolicy)

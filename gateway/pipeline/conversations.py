@@ -10,6 +10,7 @@ from gateway.catalog.models import Model
 from gateway.context import Project, RequestContext
 from gateway.pipeline.accounting import client_family
 from gateway.pipeline.summary_requests import SummaryRequests
+from gateway.policies import ReductionPolicy
 from gateway.protocols.shared.digests import BlockDigests
 from gateway.protocols.shared.draft import Draft
 from gateway.reduction.append_log import continued_log
@@ -168,11 +169,15 @@ class Conversation:
         self._choice = decision.sticky
         self._is_one_shot = decision.task_class == "one_shot"
 
-    async def begin(self, draft: Draft, model: Model) -> Reduction:
-        """The passes of this request. A project that keeps append logs may have the messages of
-        `draft` replaced by those of the log.
+    async def begin(
+        self, draft: Draft, model: Model, policy: ReductionPolicy | None = None
+    ) -> Reduction:
+        """The passes of this request, by the project's policy unless another one is given.
+
+        A project that keeps append logs may have the messages of `draft` replaced by those of the
+        log.
         """
-        identity, policy = self.id, self.project.reduction
+        identity, policy = self.id, policy or self.project.reduction
         seed = bytes.fromhex(identity)
         known = Known(
             id=identity,

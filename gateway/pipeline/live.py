@@ -51,8 +51,8 @@ class Prepared:
 
     `client_key` is the client's own key for the conversation; `listener` hears the answer;
     `remember` is told the size of the prompt, in tokens, when the upstream begins to answer;
-    `routing` and `reduction` are for the usage row; `keepable` is set where the response cache may
-    have the answer.
+    `routing`, `reduction` and `unmarked` are for the usage row; `keepable` is set where the
+    response cache may have the answer.
     """
 
     plan: ReplyPlan
@@ -63,6 +63,7 @@ class Prepared:
     remember: Callable[[int], None] | None = None
     routing: RoutingNote | None = None
     reduction: ReductionReport | None = None
+    unmarked: bool = False
     keepable: Keepable | None = None
 
     @property
@@ -146,6 +147,7 @@ class LivePipeline:
                 prepared.client_key,
                 routing=prepared.routing,
                 reduction=prepared.reduction,
+                unmarked=prepared.unmarked,
             )
             account = self.accounting.open(context, asked, prepared.route, passage)
             account.on_begin = prepared.remember

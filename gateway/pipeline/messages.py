@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass, replace
 
+from gateway import wire
 from gateway.context import RequestContext
 from gateway.pipeline.attempts import UpstreamCall
 from gateway.pipeline.forward import ForwardedBody, ForwardedStream, UsageReader
 from gateway.pipeline.live import LivePipeline, Prepared
 from gateway.pipeline.reply import Reply
 from gateway.protocols import anthropic_messages
-from gateway.protocols.shared.draft import ReplyPlan
+from gateway.protocols.shared.draft import Draft, ReplyPlan
+from gateway.reduction.cache_plan import count_marks
+from gateway.reduction.ledger import reduction_headers
+from gateway.reduction.passes import marks_only
 from gateway.reliability.retry import client_retry_count
 
 
@@ -22,7 +26,10 @@ class MessagesPipeline:
         """The reply to a Messages request: Claude's own bytes."""
 
         async def prepare() -> Prepared:
-            return self._forwarded(context, body, "/v1/messages")
+            prepared = self._forwarded(context, body, "/v1/messages")
+            if context.known_caller().project.reduction.messages:
+                return await self._marked(context, prepared, body)
+            return prepared
 
         prepared, account = await self.live.admit(context, prepare)
         begun = await self.live.begin(account, prepared.call)
@@ -44,6 +51,34 @@ class MessagesPipeline:
             begun = await live.attempts.begin(replace(prepared.call, streamed=False))
         context.response_headers |= anthropic_messages.returned_headers(begun.response.headers)
         return ForwardedBody(begun, live.accounting.nothing_used)
+
+    async def _marked(self, context: RequestContext, prepared: Prepared, body: bytes) -> Prepared:
+        """The request with cache marks beside the client's own; nothing else of it is changed.
+
+        Thinking is bound to what stands before it, and marks are no content; texts stay as they
+        are, since a refusal could not be mended here.
+        """
+        request = anthropic_messages.read_request(body)
+        blocks = anthropic_messages.in_blocks(request.body)
+        if blocks is None:
+            return prepared
+        model = prepared.route.model
+        draft = Draft(request.asked_model, blocks, prepared.plan, user_key=request.user_key)
+        draft.cache_explicit = "cache_control" in blocks  # automatic ones, which are the API's
+        conversation = self.live.conversations.open(context, draft)
+        conversation.shared.send()
+        await conversation.load()
+        policy = context.known_caller().project.reduction
+        reduction = await conversation.begin(draft, model, marks_only(policy))
+        marked = reduction.mark({**blocks, "model": model.id}, conversation.digests)
+        context.response_headers |= reduction_headers(reduction.report)
+        return replace(
+            prepared,
+            call=replace(prepared.call, body=wire.dumps(marked)),
+            remember=conversation.remember,
+            reduction=reduction.report,
+            unmarked=count_marks(blocks) == 0,
+        )
 
     def _forwarded(self, context: RequestContext, body: bytes, path: str) -> Prepared:
         request = anthropic_messages.read_request(body)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from gateway import wire
 from gateway.errors import InvalidRequestError
-from gateway.wire import JSONObject
+from gateway.protocols.messages_form import text_block
+from gateway.wire import JSON, JSONObject
 
 DEFAULT_VERSION = "2023-06-01"
 """`anthropic-version` for clients that send none."""
@@ -32,6 +33,7 @@ class MessagesRequest:
     asked_model: str
     stream: bool
     user_key: str | None
+    body: JSONObject
 
 
 def read_request(body: bytes) -> MessagesRequest:
@@ -43,7 +45,48 @@ def read_request(body: bytes) -> MessagesRequest:
     model = request.get("model")
     if not isinstance(model, str) or not model:
         raise InvalidRequestError("model: Field required", param="model")
-    return MessagesRequest(model, request.get("stream") is True, _user_key(request))
+    return MessagesRequest(model, request.get("stream") is True, _user_key(request), request)
+
+
+def in_blocks(body: JSONObject) -> JSONObject | None:
+    """`body` with lists of blocks for texts that stand alone, so that they can carry cache marks.
+
+    The meaning is the same. None for a body of another form than expected: Claude judges that.
+    """
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        return None
+    blocks = [_message_in_blocks(message) for message in messages]
+    tools, system = body.get("tools") or [], _text_in_blocks(body.get("system") or [])
+    if None in blocks or not _are_objects(tools) or not _are_blocks(system):
+        return None
+    result = {**body, "messages": blocks}
+    if system:
+        result["system"] = system
+    return result
+
+
+def _message_in_blocks(message: JSON) -> JSONObject | None:
+    if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+        return None
+    content = _text_in_blocks(message.get("content"))
+    return {**message, "content": content} if content and _are_blocks(content) else None
+
+
+def _text_in_blocks(content: JSON) -> JSON:
+    return [text_block(content)] if isinstance(content, str) and content else content
+
+
+def _are_objects(values: JSON) -> bool:
+    return isinstance(values, list) and all(isinstance(value, dict) for value in values)
+
+
+def _are_blocks(values: JSON) -> bool:
+    return _are_objects(values) and all(
+        isinstance(block.get("type"), str)
+        and (block["type"] != "text" or isinstance(block.get("text"), str))
+        for block in values
+    )
 
 
 def _user_key(request: JSONObject) -> str | None:

@@ -4,9 +4,9 @@ A pass that came or went in the middle would change what was already sent.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
-from gateway.policies import ReductionPolicy, References
+from gateway.policies import ReductionPolicy, References, TextPolicy
 from gateway.reduction.report import Technique
 from gateway.wire import JSONObject
 
@@ -73,3 +73,15 @@ def recorded_passes(record: JSONObject) -> Passes:
     """The passes in a record; what a newer or older version wrote beside them is left alone."""
     names = {each.name for each in fields(Passes)}
     return Passes(**{name: value for name, value in record.items() if name in names})
+
+
+def marks_only(policy: ReductionPolicy) -> ReductionPolicy:
+    """The policy without any pass that changes content."""
+    texts = TextPolicy(
+        references_chat="off",
+        references_agent="off",
+        strip_boilerplate=False,
+        diff_first=False,
+        move_volatile_lines=False,
+    )
+    return replace(policy, texts=texts, append_log=False)
