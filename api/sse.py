@@ -7,6 +7,7 @@ and cancels the relay; the answer's `settle` then runs without an await and drop
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Protocol
 
 from starlette.types import Message, Receive, Scope, Send
@@ -174,6 +175,11 @@ def _start(headers: list[tuple[bytes, bytes]]) -> Message:
 
 def _extra_headers(context: RequestContext) -> list[tuple[bytes, bytes]]:
     return [
-        (name.lower().encode("ascii"), value.encode("ascii"))
+        (_header_name(name), value.encode("ascii"))
         for name, value in context.response_headers.items()
     ]
+
+
+@lru_cache(maxsize=256)
+def _header_name(name: str) -> bytes:
+    return name.lower().encode("ascii")

@@ -3,8 +3,7 @@
 import dataclasses
 import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -112,16 +111,9 @@ class Accounting:
         self.metrics.add(series.ACTIVE_REQUESTS, (route.model.id,), 1)
         return Account(self, opened, context.received_at, passage, report)
 
-    @contextmanager
-    def refusals(self, context: RequestContext) -> Iterator[None]:
-        """Count what is turned away before it is admitted; errors pass on."""
-        try:
-            yield
-        except GatewayError as error:
-            project = context.caller.project.id if context.caller is not None else "none"
-            labels = ("none", project, str(error.status), context.endpoint)
-            self.metrics.add(series.REQUESTS, labels)
-            raise
+    def refusals(self, context: RequestContext) -> "_Refusals":
+        """Count what is turned away before it is admitted; errors pass on. Use `with`."""
+        return _Refusals(self.metrics, context)
 
     def nothing_used(self, meter: UsageMeter, failure: GatewayError | None, cut: bool) -> None:
         """Settle a request that costs nothing."""
@@ -130,6 +122,26 @@ class Accounting:
         """Count a failed attempt at the upstream."""
         status = str(error.upstream_status or error.status)
         self.metrics.add(series.UPSTREAM_ERRORS, (model, error.code or "unknown", status))
+
+
+class _Refusals:
+    """Counts the GatewayError that ends its block. No generator: every request enters two."""
+
+    __slots__ = ("_context", "_metrics")
+
+    def __init__(self, metrics: MetricStore, context: RequestContext) -> None:
+        self._metrics = metrics
+        self._context = context
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, GatewayError):
+            caller = self._context.caller
+            project = caller.project.id if caller is not None else "none"
+            labels = ("none", project, str(error.status), self._context.endpoint)
+            self._metrics.add(series.REQUESTS, labels)
 
 
 @dataclass(slots=True)

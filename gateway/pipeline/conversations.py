@@ -129,6 +129,7 @@ class Conversation:
         self._lookup = opened.lookup
         self._cut = opened.cut
         self._found = Found()
+        self._id = ""
         self._log: list[JSONObject] | None = None
         self._choice: Sticky | None = None
         self._is_one_shot = False
@@ -145,9 +146,11 @@ class Conversation:
         """What names the conversation for good: 32 hex digits."""
         if self._found.state is not None:
             return self._found.state.id
-        name = self._client_key or self._beginning.whole.hex()
-        seed = f"{self.project.id}\x00{name}".encode("utf-8", "surrogatepass")
-        return hashlib.sha256(seed).hexdigest()[:32]
+        if not self._id:
+            name = self._client_key or self._beginning.whole.hex()
+            seed = f"{self.project.id}\x00{name}".encode("utf-8", "surrogatepass")
+            self._id = hashlib.sha256(seed).hexdigest()[:32]
+        return self._id
 
     @property
     def is_logged(self) -> bool:

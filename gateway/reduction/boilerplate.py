@@ -7,6 +7,8 @@ a line says so; what the model is told stays the same.
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
+from itertools import repeat
+from operator import contains
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +52,9 @@ class Boilerplate:
         What tools return may quote anything and is not looked at.
         """
         said = [text for text in texts if text.kind != "tool_result"]
-        asked = [text for text in said if text.message >= 0]
+        asked = [text.value for text in said if text.message >= 0]
         for block in self.blocks:
-            if any(block.start in text.value for text in asked):
+            if any(map(contains, asked, repeat(block.start))):
                 seen: set[str] = set()
                 for text in said:
                     _strip(text, block, seen)

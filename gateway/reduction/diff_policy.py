@@ -58,14 +58,14 @@ def wants_diff_policy(body: JSONObject, kinds: ToolKinds) -> bool:
         questions += [
             block["text"][:_MOST_CHARS] for block in message["content"] if block["type"] == "text"
         ]
-    if any(map(_prescribes, texts)) or any(_prescribes(_without_code(text)) for text in questions):
+    if not any(map(_CODE.search, questions)):
         return False
-    return any(_CODE.search(text) for text in questions)
+    return not any(map(_prescribes, [*texts, *map(_without_code, questions)]))
 
 
 def _prescribes(text: str) -> bool:
     lowered = text.lower()
-    return any(wish in lowered for wish in _OWN_FORMATS)
+    return any(map(lowered.__contains__, _OWN_FORMATS))
 
 
 def _without_code(text: str) -> str:

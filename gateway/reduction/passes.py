@@ -5,6 +5,7 @@ A pass that came or went in the middle would change what was already sent.
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 
 from gateway.policies import ReductionPolicy, References, TextPolicy
 from gateway.reduction.report import Technique
@@ -36,9 +37,11 @@ class Passes:
 
     def as_json(self) -> JSONObject:
         """What is chosen, for the record; defaults are left out."""
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {name: value for name, value in values.items() if value}
+        return {name: value for name, value in zip(_NAMES, _values(self), strict=True) if value}
 
+
+_NAMES = tuple(each.name for each in fields(Passes))
+_values = attrgetter(*_NAMES)
 
 UNTOUCHED = Passes()
 """No pass at all."""
@@ -71,8 +74,7 @@ def chosen_passes(
 
 def recorded_passes(record: JSONObject) -> Passes:
     """The passes in a record; what a newer or older version wrote beside them is left alone."""
-    names = {each.name for each in fields(Passes)}
-    return Passes(**{name: value for name, value in record.items() if name in names})
+    return Passes(**{name: value for name, value in record.items() if name in _NAMES})
 
 
 def marks_only(policy: ReductionPolicy) -> ReductionPolicy:

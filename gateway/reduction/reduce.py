@@ -281,10 +281,17 @@ class Reduction:
             return previous.bytes_per_token
         return _BYTES_PER_TOKEN
 
-    def _after_this(self) -> ConversationState:
+    def _after_this(
+        self, prompt_tokens: int = 0, choice: JSONObject | None = None
+    ) -> ConversationState:
         """The state with this request counted."""
         known, layout, previous = self._known, self._layout, self._previous
-        state = ConversationState(
+        bytes_per_token = self._bytes_per_token()
+        if layout is None or not prompt_tokens:
+            prompt_tokens = 0
+        else:
+            bytes_per_token = layout.size / prompt_tokens
+        return ConversationState(
             id=known.id,
             at=known.now,
             setting=layout.setting if layout is not None else b"",
@@ -300,14 +307,11 @@ class Reduction:
             summary=self._known.cut.record if self._known.cut is not None else None,
             compacted=self._compacted,
             ordinal_ids=self._ordinal_ids,
-            bytes_per_token=self._bytes_per_token(),
-        )
-        if previous is None:
-            return state
-        return replace(
-            state,
-            requests=previous.requests + 1,
-            extended=previous.extended + bool(self.report.appends),
+            bytes_per_token=bytes_per_token,
+            prompt_tokens=prompt_tokens,
+            choice=choice,
+            requests=1 if previous is None else previous.requests + 1,
+            extended=0 if previous is None else previous.extended + bool(self.report.appends),
             pauses=self._pauses(),
         )
 
@@ -316,10 +320,7 @@ class Reduction:
 
         `choice` is how the conversation is routed.
         """
-        state = replace(self._after_this(), choice=choice)
-        if self._layout is None or not prompt_tokens:
-            return state
-        return state.measured(self._layout.size / prompt_tokens, prompt_tokens)
+        return self._after_this(prompt_tokens, choice)
 
 
 def _newest_user_blocks(body: JSONObject) -> int:

@@ -90,6 +90,8 @@ def identical_label(text: str) -> int | None:
 def run_lines(text: str) -> Iterator[re.Match[str]]:
     """The lines of a text that are references to runs."""
     at = text.find(_OPENING_CHARACTER)
+    if at < 0 or text.find(_RUN_OPENING, at) < 0:
+        return
     while at >= 0:
         if text.startswith(_RUN_OPENING, at) and (at == 0 or text[at - 1] == "\n"):
             end = text.find("\n", at)

@@ -1,8 +1,7 @@
 """The content passes in their order, over one request."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from gateway.policies import TextPolicy
@@ -80,12 +79,12 @@ class Rewriter:
 
         Looks at what stands before the first answer, so that it is the same on every turn.
         """
-        refers = passes.append_log or references_wanted(body, digests)
-        return replace(
-            passes,
-            diff_first=passes.diff_first and wants_diff_policy(body, self._kinds),
-            references=passes.references if refers else "off",
-        )
+        may_refer = passes.append_log or passes.references == "off"
+        if not may_refer and not references_wanted(body, digests):
+            passes = replace(passes, references="off")
+        if passes.diff_first and not wants_diff_policy(body, self._kinds):
+            passes = replace(passes, diff_first=False)
+        return passes
 
     def rewrite(self, request: Rewriting) -> Rewritten:
         """The request with its passes done, and reported."""
@@ -168,25 +167,40 @@ def _unmoved(message: int) -> int:
     return message
 
 
-@contextmanager
-def _noted(
-    request: Rewriting, technique: Technique, texts: list[Text], old_messages: int, added: int = 0
-) -> Iterator[None]:
-    """Report what happens to the texts inside; `added` characters went into the system text.
+class _noted:  # noqa: N801 - used like a function; a generator would cost more than most passes
+    """Reports what happens to the texts inside; `added` characters went into the system text.
 
     Those in messages before `old_messages` have been sent before.
     """
-    before = [len(text.value) for text in texts]
-    yield
-    removed = -added
-    removed_new = 0 if old_messages else -added
-    for text, chars in zip(texts, before, strict=True):
-        change = chars - len(text.value)
-        if change:
-            removed += change
-            if text.message >= old_messages:
-                removed_new += change
-    request.report.note(technique, removed, removed_new)
+
+    def __init__(
+        self,
+        request: Rewriting,
+        technique: Technique,
+        texts: list[Text],
+        old_messages: int,
+        added: int = 0,
+    ) -> None:
+        self._report = request.report
+        self._technique: Technique = technique
+        self._texts = texts
+        self._old_messages = old_messages
+        self._added = added
+        self._before: list[str] = []
+
+    def __enter__(self) -> None:
+        self._before = [text.value for text in self._texts]
+
+    def __exit__(self, *_: object) -> None:
+        removed = -self._added
+        removed_new = 0 if self._old_messages else -self._added
+        for text, value in zip(self._texts, self._before, strict=True):
+            if text.value is not value:
+                change = len(value) - len(text.value)
+                removed += change
+                if text.message >= self._old_messages:
+                    removed_new += change
+        self._report.note(self._technique, removed, removed_new)
 
 
 def _with_system(body: JSONObject, blocks: list[JSONObject]) -> JSONObject:

@@ -9,7 +9,7 @@ There is no text in here, only digests and numbers.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from gateway import wire
 from gateway.protocols.shared.digests import BlockDigests, chained, digest
@@ -80,10 +80,6 @@ class ConversationState:
     def appends(self) -> bool:
         """True when at least half of its requests continued the one before."""
         return self.extended * 2 >= self.requests - 1
-
-    def measured(self, bytes_per_token: float, prompt_tokens: int) -> "ConversationState":
-        """The same with what the API's usage told."""
-        return replace(self, bytes_per_token=bytes_per_token, prompt_tokens=prompt_tokens)
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,7 +143,7 @@ class HTTPConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser: httptools.HttpResponseParser | None = None
         self._answer: Answer | None = None
-        self._headers: list[tuple[str, str]] = []
+        self._headers: list[tuple[bytes, bytes]] = []
         self._paused = False
         self._done = False
         self._keeps_alive = False
@@ -222,7 +222,7 @@ class HTTPConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header of the answer."""
-        self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
+        self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """The head is complete; one of a provisional answer does not count."""
@@ -231,9 +231,10 @@ class HTTPConnection(asyncio.Protocol):
             return
         status = parser.get_status_code()
         if status >= _FIRST_FINAL_STATUS:
-            for name, value in self._headers:
-                known = answer.headers.get(name)
-                answer.headers[name] = value if known is None else f"{known}, {value}"
+            headers = answer.headers
+            for raw_name, raw_value in self._headers:
+                name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+                headers[name] = f"{headers[name]}, {value}" if name in headers else value
             answer.status = status
         self._headers = []
 

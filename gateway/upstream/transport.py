@@ -18,6 +18,7 @@ from gateway.upstream.http_connection import Answer
 from gateway.version import VERSION
 
 _END_OF_BODY_SECONDS = 1.0
+_KNOWN_HEADS = 64  # requests in the gateway's own form have one or two
 _LINE_BREAK = re.compile(r"[\r\n\0]")
 
 
@@ -99,6 +100,7 @@ class UpstreamTransport:
         }
         self._own_names = frozenset({*own, "content-length"})
         self._own = _header_lines(own)
+        self._heads: dict[tuple[object, ...], str] = {}
         self._pool: ConnectionPool | None = None
         self.requests_sent = 0
 
@@ -156,11 +158,18 @@ class UpstreamTransport:
         return UpstreamResponse(answer)
 
     def _head(self, path: str, length: int, headers: Mapping[str, str]) -> bytes:
-        given = {
-            name: value for name, value in headers.items() if name.lower() not in self._own_names
-        }
-        request = f"POST {self._prefix}{path} HTTP/1.1\r\n{self._own}{_header_lines(given)}"
-        return f"{request}content-length: {length}\r\n\r\n".encode()
+        key = (path, *headers.items())
+        head = self._heads.get(key)
+        if head is None:
+            given = {
+                name: value
+                for name, value in headers.items()
+                if name.lower() not in self._own_names
+            }
+            head = f"POST {self._prefix}{path} HTTP/1.1\r\n{self._own}{_header_lines(given)}"
+            if len(self._heads) < _KNOWN_HEADS:
+                self._heads[key] = head
+        return f"{head}content-length: {length}\r\n\r\n".encode()
 
 
 def _header_lines(headers: Mapping[str, str]) -> str:

@@ -87,34 +87,34 @@ class UsageMeter:
     def _take(self, usage: JSON) -> None:
         if not isinstance(usage, dict):
             return
-        self.input_tokens = _count(usage.get("input_tokens"), self.input_tokens)
-        self.output_tokens = _count(usage.get("output_tokens"), self.output_tokens)
-        self.cache_read_tokens = _count(
-            usage.get("cache_read_input_tokens"), self.cache_read_tokens
-        )
+        get = usage.get
+        self.input_tokens = _count(get("input_tokens"), self.input_tokens)
+        self.output_tokens = _count(get("output_tokens"), self.output_tokens)
+        self.cache_read_tokens = _count(get("cache_read_input_tokens"), self.cache_read_tokens)
         self._take_cache_writes(usage)
-        self.thinking_tokens = _count(
-            _inside(usage, "output_tokens_details").get("thinking_tokens"), self.thinking_tokens
-        )
-        self.web_search_requests = _count(
-            _inside(usage, "server_tool_use").get("web_search_requests"), self.web_search_requests
-        )
-        self.service_tier = _text(usage.get("service_tier")) or self.service_tier
-        self.speed = _text(usage.get("speed")) or self.speed
-        self.inference_geo = _text(usage.get("inference_geo")) or self.inference_geo
-        iterations = usage.get("iterations")
-        if isinstance(iterations, list):
-            self._iterations = iterations
+        # Most answers have none of these, and each is asked for twice an answer.
+        if "output_tokens_details" in usage:
+            thinking = _inside(usage, "output_tokens_details").get("thinking_tokens")
+            self.thinking_tokens = _count(thinking, self.thinking_tokens)
+        if "server_tool_use" in usage:
+            searches = _inside(usage, "server_tool_use").get("web_search_requests")
+            self.web_search_requests = _count(searches, self.web_search_requests)
+        self.service_tier = _text(get("service_tier")) or self.service_tier
+        self.speed = _text(get("speed")) or self.speed
+        self.inference_geo = _text(get("inference_geo")) or self.inference_geo
+        if "iterations" in usage and isinstance(usage["iterations"], list):
+            self._iterations = usage["iterations"]
 
     def _take_cache_writes(self, usage: JSONObject) -> None:
         """Cache writes by lifetime; what the API does not break down is of 5 minutes."""
-        by_lifetime = _inside(usage, "cache_creation")
-        self.cache_write_5m_tokens = _count(
-            by_lifetime.get("ephemeral_5m_input_tokens"), self.cache_write_5m_tokens
-        )
-        self.cache_write_1h_tokens = _count(
-            by_lifetime.get("ephemeral_1h_input_tokens"), self.cache_write_1h_tokens
-        )
+        if "cache_creation" in usage:
+            by_lifetime = _inside(usage, "cache_creation")
+            self.cache_write_5m_tokens = _count(
+                by_lifetime.get("ephemeral_5m_input_tokens"), self.cache_write_5m_tokens
+            )
+            self.cache_write_1h_tokens = _count(
+                by_lifetime.get("ephemeral_1h_input_tokens"), self.cache_write_1h_tokens
+            )
         total = _count(usage.get("cache_creation_input_tokens"), -1)
         if total >= 0:
             self.cache_write_1h_tokens = min(self.cache_write_1h_tokens, total)
