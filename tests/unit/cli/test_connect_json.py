@@ -89,8 +89,10 @@ def test_what_is_not_json_is_refused_with_its_line(text: str, line: int) -> None
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
-    max_leaves=12,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=8,
 )
 OBJECTS = st.dictionaries(st.sampled_from("abcd"), JSON, max_size=4)
 WANTED = st.recursive(
