@@ -98,6 +98,8 @@ def _read(path: Path) -> list[dict[str, Any]]:
         blocks = tomllib.loads(path.read_text("utf-8")).get("block", [])
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"cannot read {path.name}: {error}") from error
+    if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
+        raise ValueError(f"{path.name}: block must be a list of tables")
     for number, block in enumerate(blocks, 1):
         wanted = ("name",) if block.get("off") else ("name", "start")
         for field in wanted:

@@ -55,7 +55,7 @@ _WISH = re.compile(
 )
 _WISH_HEADING = re.compile(
     r"\b(?:acceptance criteria|requirements?|constraints?|definition of done|must[- ]haves?|rules"
-    r"|non-?goals|out of scope)\b[^.]*:?\s*$",
+    r"|non-?goals|out of scope)\b",
     re.IGNORECASE,
 )
 _LIST_ITEM = re.compile(r"^\s*(?:[-*•+]|\d+[.)]|\[[ xX]\])\s+\S")
@@ -128,7 +128,7 @@ def user_lines(text: str) -> list[Line]:
         if in_list and item:
             found.append(Line("wish", shortened(line, MOST_WISH_CHARS)))
             continue
-        heading = _WISH_HEADING.search(line) is not None
+        heading = _WISH_HEADING.search(line, line.rfind(".") + 1) is not None
         in_list = heading
         if heading or line in edges or is_wish(line):
             found.append(Line("wish", shortened(line, MOST_WISH_CHARS)))

@@ -13,6 +13,7 @@ of what is going to go can be prepared in the meantime.
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 
 from gateway.policies import ContextPolicy
@@ -177,11 +178,15 @@ class _Walk:
     def _choose(self, starts: list[int], end: int, room: float) -> int | None:
         """The first place from which on no more than `room` is left, else the last one allowed."""
         answers_before = bisect_left(self._answers, end)
-        allowed = starts[: max(0, answers_before - KEPT_ROUNDS)]
-        if not allowed or allowed[-1] <= self._start:
+        allowed = answers_before - KEPT_ROUNDS
+        if allowed <= 0 or starts[allowed - 1] <= self._start:
             return None
-        index = bisect_left(allowed, True, key=lambda start: self._size(start, end) <= room)
-        return max(allowed[min(index, len(allowed) - 1)], self._start)
+        fits = partial(self._fits, end=end, room=room)
+        index = bisect_left(starts, True, 0, allowed - 1, key=fits)
+        return max(starts[index], self._start)
+
+    def _fits(self, start: int, end: int, room: float) -> bool:
+        return self._size(start, end) <= room
 
     def _cut(self, starts: list[int], planned: int | None, end: int) -> None:
         if planned is None or self._size(planned, end) > self._limit * _STILL_DEEP:

@@ -165,8 +165,13 @@ class Reduction:
         )
 
     def _move_watermark(self, messages: list[JSONObject]) -> None:
-        """Shorten more of the old results, now that the cache has expired anyway."""
+        """Shorten more of the old results, now that the cache has expired anyway.
+
+        Of a history that the client has rewritten only what is known to be old counts as such: no
+        result may be shortened before it was seen.
+        """
         previous = self._previous
+        self._compacted = min(self._compacted, self._known.found.old_messages)
         if self.passes.cold_compaction and previous is not None:
             pause = self._known.now - previous.at
             lives = LONG_SECONDS if previous.lifetime == "1h" else SHORT_SECONDS

@@ -22,13 +22,13 @@ from gateway.reduction.references import (
 from gateway.reduction.report import ReductionReport, Technique
 from gateway.reduction.texts import Text, read_texts, write_texts
 from gateway.reduction.tool_kinds import ToolKinds
-from gateway.reduction.volatile import Settled, SystemLines, settle_system
+from gateway.reduction.volatile import Settled, SystemLines, changing_lines, without_lines
 from gateway.wire import JSONObject
 
 Shift = Callable[[int], int]
 """The place of a message after a cut, from its place before it."""
 
-_SYSTEM_TEXTS = 256  # settled ones kept per process; a client has one or two
+_SYSTEM_TEXTS = 256  # whose changing lines are known to a process; a client has one or two
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Rewriter:
         self._references = references
         self._kinds = kinds
         self._boilerplate = boilerplate
-        self._settled: OrderedDict[tuple[bytes, tuple[int, ...]], Settled] = OrderedDict()
+        self._lines: OrderedDict[tuple[bytes, SystemLines | None], SystemLines] = OrderedDict()
 
     def settled(self, passes: Passes, body: JSONObject, digests: BlockDigests) -> Passes:
         """The passes of a conversation that begins like `body`: those that are of use there.
@@ -94,7 +94,7 @@ class Rewriter:
         if passes.volatile_lines and body.get("system"):
             settled = self._settle(body["system"], client_system, request.lines)
             lines, moved = settled.known, settled.moved
-            if moved:
+            if settled.blocks is not body["system"]:
                 body = _with_system(body, settled.blocks)
         body, shift = _pruned(body, request)
         texts = read_texts(body, request.fixed)
@@ -137,15 +137,16 @@ class Rewriter:
     def _settle(
         self, blocks: list[JSONObject], system: bytes, previous: SystemLines | None
     ) -> Settled:
-        key = (system, previous.moved if previous is not None else ())
-        known = self._settled.get(key)
-        if known is not None:
-            self._settled.move_to_end(key)
-            return known
-        settled = self._settled[key] = settle_system(blocks, previous)
-        if len(self._settled) > _SYSTEM_TEXTS:
-            self._settled.popitem(last=False)
-        return settled
+        # Only what follows from the key is kept: no text, and no mark of one client for another.
+        key = (system, previous)
+        known = self._lines.get(key)
+        if known is None:
+            known = self._lines[key] = changing_lines(blocks, previous)
+            if len(self._lines) > _SYSTEM_TEXTS:
+                self._lines.popitem(last=False)
+        else:
+            self._lines.move_to_end(key)
+        return without_lines(blocks, known)
 
 
 def _pruned(body: JSONObject, request: Rewriting) -> tuple[JSONObject, Shift]:

@@ -13,6 +13,7 @@ from gateway.wire import JSON, JSONObject
 
 _MOST_COMMAND_CHARS = 400  # what prints one file is short
 _COMPOUND = re.compile(r"[|;&<>`\n]|\$\(")
+_LISTS = {"reads": ("names",), "shells": ("names", "commands", "readers"), "edits": ("names",)}
 _SERVER_PREFIX = re.compile(r"^(?:mcp__.+__|[a-z0-9_-]+[./:])")
 
 
@@ -45,7 +46,8 @@ class ToolKinds:
             return True
         for rule in self.reads_when:
             if name in rule.names:
-                return call_arguments(call).get(rule.argument) in rule.values
+                value = call_arguments(call).get(rule.argument)
+                return isinstance(value, str) and value in rule.values
         return name in self.shells and self._prints_file(call_arguments(call))
 
     def edits_files(self, name: str) -> bool:
@@ -85,18 +87,23 @@ def load_tool_kinds(overrides: Path | None = None) -> ToolKinds:
     tables = [tomllib.loads(packaged)]
     if overrides is not None:
         tables.append(_read(overrides))
-    rules = [
-        ReadsWhen(
-            _names(rule, "reads.when.names"), str(rule["argument"]), frozenset(rule["values"])
-        )
-        for table in tables
-        for rule in table.get("reads", {}).get("when", [])
-    ]
     return ToolKinds(
         reads=_all(tables, "reads", "names"),
-        reads_when=tuple(rules),
+        reads_when=tuple(
+            ReadsWhen(
+                frozenset(map(str.lower, rule["names"])),
+                rule["argument"],
+                frozenset(rule["values"]),
+            )
+            for table in tables
+            for rule in table.get("reads", {}).get("when", [])
+        ),
         shells=_all(tables, "shells", "names"),
-        command_arguments=tuple(tables[0]["shells"]["commands"]),
+        command_arguments=tuple(
+            dict.fromkeys(
+                name for table in tables for name in table.get("shells", {}).get("commands", [])
+            )
+        ),
         readers=_all(tables, "shells", "readers"),
         edits=_all(tables, "edits", "names"),
     )
@@ -107,28 +114,38 @@ def _read(path: Path) -> dict[str, Any]:
         table = tomllib.loads(path.read_text("utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"cannot read {path.name}: {error}") from error
-    unknown = set(table) - {"reads", "shells", "edits", "source", "collected_on"}
+    unknown = set(table) - {*_LISTS, "source", "collected_on"}
     if unknown:
-        raise ValueError(f"{path.name}: {min(unknown)} is none of reads, shells, edits")
-    for rule in table.get("reads", {}).get("when", []):
-        if not {"names", "argument", "values"} <= set(rule):
-            raise ValueError(f"{path.name}: reads.when needs names, argument and values")
+        raise ValueError(f"{path.name}: {min(unknown)} is none of {', '.join(_LISTS)}")
+    for kind, lists in _LISTS.items():
+        entry = table.get(kind, {})
+        if not isinstance(entry, dict):
+            raise ValueError(f"{path.name}: {kind} must be a table")
+        for name in lists:
+            if not _are_texts(entry.get(name, [])):
+                raise ValueError(f"{path.name}: {kind}.{name} must be a list of names")
+    _check_rules(table.get("reads", {}).get("when", []), path.name)
     return table
 
 
+def _check_rules(rules: JSON, file: str) -> None:
+    if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
+        raise ValueError(f"{file}: reads.when must be a list of tables")
+    for rule in rules:
+        if not {"names", "argument", "values"} <= set(rule):
+            raise ValueError(f"{file}: reads.when needs names, argument and values")
+        if not (_are_texts(rule["names"]) and _are_texts(rule["values"])):
+            raise ValueError(f"{file}: reads.when needs lists of texts for names and values")
+        if not isinstance(rule["argument"], str):
+            raise ValueError(f"{file}: the argument of reads.when must be a name")
+
+
+def _are_texts(value: JSON) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
 def _all(tables: list[dict[str, Any]], kind: str, what: str) -> frozenset[str]:
-    return frozenset().union(
-        *(
-            _names({"names": table.get(kind, {}).get(what, [])}, f"{kind}.{what}")
-            for table in tables
-        )
-    )
-
-
-def _names(entry: dict[str, Any], where: str) -> frozenset[str]:
-    names = entry["names"]
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"{where} must be a list of names")
+    names = (name for table in tables for name in table.get(kind, {}).get(what, []))
     return frozenset(name.lower() for name in names)
 
 

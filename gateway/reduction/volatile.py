@@ -47,23 +47,33 @@ class Settled:
 
 
 def settle_system(blocks: list[JSONObject], previous: SystemLines | None) -> Settled:
-    """Take out the lines that name a time of day, and those that have changed since `previous`.
+    """A system text without the lines that `changing_lines` finds."""
+    return without_lines(blocks, changing_lines(blocks, previous))
+
+
+def changing_lines(blocks: list[JSONObject], previous: SystemLines | None) -> SystemLines:
+    """Find the lines that name a time of day, and those that have changed since `previous`.
 
     A line that was found to change stays out for the rest of the conversation, so that the system
-    text stays the same.
+    text stays the same. Where most of a text has changed, it is another one.
     """
     lines = [block["text"].split("\n") for block in blocks]
     digests = _digests(lines)
     moved = set(_with_clock(blocks, lines))
-    if previous is not None and len(previous.digests) == len(digests):
+    if previous is not None and digests and len(previous.digests) == len(digests):
         moved |= set(previous.moved)
-        changed = _changed(previous.digests, digests)
-        if len(set(changed) - moved) <= _MOST_LINES:
-            moved |= set(changed)
-    known = SystemLines(digests, tuple(sorted(moved)))
-    if not moved:
+        changed = set(_changed(previous.digests, digests)) - moved
+        said = sum(1 for each in lines for line in each if line.strip()) - len(moved)
+        if len(changed) <= min(_MOST_LINES, said // 2):
+            moved |= changed
+    return SystemLines(digests, tuple(sorted(moved)))
+
+
+def without_lines(blocks: list[JSONObject], known: SystemLines) -> Settled:
+    """The blocks of a text without its changing lines, which `known` tells."""
+    if not known.moved:
         return Settled(blocks, [], known)
-    return _without(blocks, lines, known)
+    return _without(blocks, [block["text"].split("\n") for block in blocks], known)
 
 
 def _digests(lines: list[list[str]]) -> bytes:
@@ -106,10 +116,10 @@ def _without(blocks: list[JSONObject], lines: list[list[str]], known: SystemLine
     for block, its_lines in zip(blocks, lines, strict=True):
         stay: list[str] = []
         for line in its_lines:
-            if place in out and line.strip():
-                moved.append(line)
-            else:
+            if place not in out:
                 stay.append(line)
+            elif line.strip():
+                moved.append(line)
             place += 1
         text = "\n".join(stay)
         if len(stay) == len(its_lines):

@@ -29,8 +29,13 @@ class Shelf(Generic[Key, Value]):
         return len(self._entries)
 
     def put(self, key: Key, value: Value, seconds: float, size: int = 1) -> None:
-        """Keep `value` for so many seconds, or until it is the least used."""
+        """Keep `value` for so many seconds, or until it is the least used.
+
+        One that is greater than all may be is not kept, and takes no other's place.
+        """
         self.drop(key)
+        if size > self._max_size:
+            return
         self._entries[key] = (value, size, self._clock() + seconds)
         self._size += size
         while len(self._entries) > self._max_entries or self._size > self._max_size:

@@ -100,6 +100,8 @@ def test_a_file_adds_replaces_and_switches_off(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("[[block", "cannot read blocks.toml"),
+        ('block = "a"', "block must be a list of tables"),
+        ('[block]\nname = "a"', "block must be a list of tables"),
         ('[[block]]\nname = "a"', "block 1 needs a start"),
         ('[[block]]\nstart = "a"', "block 1 needs a name"),
         ('[[block]]\nname = "a"\nstart = "a"\nend = 1', "the end of block 1"),

@@ -1,5 +1,6 @@
 """The labelled corpus: what must stay word for word when a conversation is cut, what may go."""
 
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -150,3 +151,26 @@ def test_arguments_of_turns_that_were_put_back_are_read_as_well() -> None:
     assert extract(put_back, 3_000) == extract(given, 3_000)
     assert "src/a.py" in extract(put_back, 3_000)
     assert estimated_tokens(kept) == estimated_tokens(call)
+
+
+@pytest.mark.parametrize("line", ["rules " * 20_000 + ".", "rules" + " " * 120_000 + "."])
+def test_lines_made_to_be_slow_are_not(line: str) -> None:
+    began = time.perf_counter()
+    extract([user(line), said(line)], LIMIT)
+    assert time.perf_counter() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("heading", "is_one"),
+    [
+        ("Here are the rules:", True),
+        ("v1.2 constraints", True),
+        ("The rules are done. Go on:", False),
+        ("Nothing here:", False),
+    ],
+)
+def test_a_list_below_a_heading_of_wishes_is_kept(heading: str, is_one: bool) -> None:
+    filler = [f"Line {number} says nothing at all" for number in range(60)]
+    item = "- apples from the tree"
+    pasted = "\n".join([*filler[:30], heading, item, *filler[30:]])
+    assert (item in extract([user(pasted)], LIMIT)) is is_one

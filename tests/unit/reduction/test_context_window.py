@@ -1,5 +1,6 @@
 """Cuts of long conversations: rare, deep, legal, and the same on every later turn."""
 
+import time
 from typing import Any
 
 import pytest
@@ -235,3 +236,12 @@ def test_what_is_no_conversation_is_left_alone(roles: str) -> None:
     if roles == "s":
         messages.append({"role": "system", "content": [text("s")]})
     assert prune(messages, POLICY, estimated_tokens).messages is messages
+
+
+def test_many_rounds_behind_a_long_beginning_cost_little() -> None:
+    messages = [user("x" * 8 * LIMIT)]
+    for _ in range(80_000):
+        messages += [said("a"), user("b")]
+    began = time.perf_counter()
+    find_cuts(messages, LIMIT, lambda block: len(block["text"]) // 4)
+    assert time.perf_counter() - began < 5

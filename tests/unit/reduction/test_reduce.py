@@ -176,6 +176,18 @@ def test_old_results_are_shortened_once_the_cache_has_expired_and_stay_so() -> N
     assert "old result removed" not in str(cold["messages"][-10:])
 
 
+def test_a_client_that_shortens_its_history_gets_its_new_results_whole() -> None:
+    policy = reduction_policy(Settings(_env_file=None, enable_cold_compaction=True))
+    client = Client(policy)
+    client.send({"tools": [tool()], "messages": agent(20)}, 0.0, key="session")
+    client.send({"tools": [tool()], "messages": agent(21)}, 9_000.0, key="session")
+    assert client.last is not None
+    assert client.last.compacted > 10
+    messages = [user("Summary: go on."), calls("n", "bash"), result("n", long("new", 3_000))]
+    sent = client.send({"tools": [tool()], "messages": messages}, 9_060.0, key="session")
+    assert "removed by the gateway" not in str(sent["messages"])
+
+
 def test_shortening_is_left_to_the_api_where_it_can() -> None:
     client = Client(pruning(8_000, context_strategy="anthropic_clear"))
     sent = client.send({"tools": [tool()], "messages": agent(40)})

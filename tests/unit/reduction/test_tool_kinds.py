@@ -4,8 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway import wire
+from gateway.reduction.context_calls import read_call
 from gateway.reduction.tool_kinds import load_tool_kinds
 
 KINDS = load_tool_kinds()
@@ -52,6 +55,8 @@ def test_p43_reads_of_a_file_are_known(block: dict[str, Any]) -> None:
         call("Bash", command="cat a.py " + "x" * 1_000),
         call("Bash", command={"not": "text"}),
         call("str_replace_editor", command="str_replace", path="a.py"),
+        call("str_replace_editor", command=["view"], path="a.py"),
+        call("str_replace_editor", command={"view": True}, path="a.py"),
         call("grep_search", query="read_file"),
         call("web_fetch", url="https://example.org/read_file"),
         call("list_files", path="src"),
@@ -71,6 +76,24 @@ def test_arguments_of_a_kept_turn_are_read_from_their_text() -> None:
     assert KINDS.reads_file(block)
 
 
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=6,
+)
+_ARGUMENTS = st.dictionaries(
+    st.sampled_from(["command", "cmd", "commands", "path", "input", "file"]), _JSON
+)
+_NAMES = st.sampled_from(["str_replace_editor", "bash", "read_file", "apply_patch", "grep", ""])
+
+
+@given(_NAMES, _ARGUMENTS | _JSON)
+def test_a_model_may_write_any_arguments(name: str, arguments: Any) -> None:
+    block = {"type": "tool_use", "id": "c", "name": name, "input": arguments}
+    assert KINDS.reads_file(block) in (True, False)
+    assert read_call(block).kind
+
+
 def test_clients_with_tools_that_edit_are_known() -> None:
     assert KINDS.has_edit_tool([{"name": "grep"}, {"name": "Edit"}])
     assert KINDS.has_edit_tool([{"name": "mcp__fs__write_file"}])
@@ -79,10 +102,14 @@ def test_clients_with_tools_that_edit_are_known() -> None:
 
 def test_a_file_adds_names(tmp_path: Path) -> None:
     path = tmp_path / "kinds.toml"
-    path.write_text('[reads]\nnames = ["Fetch_Source"]\n[edits]\nnames = ["poke"]\n')
+    path.write_text(
+        '[reads]\nnames = ["Fetch_Source"]\n[edits]\nnames = ["poke"]\n'
+        '[shells]\nnames = ["console"]\ncommands = ["line"]\n'
+    )
     kinds = load_tool_kinds(path)
     assert kinds.reads_file(call("fetch_source", path="a"))
     assert kinds.reads_file(call("read_file", path="a"))
+    assert kinds.reads_file(call("console", line="cat a.py"))
     assert kinds.edits_files("poke")
 
 
@@ -92,7 +119,13 @@ def test_a_file_adds_names(tmp_path: Path) -> None:
         ("[reads", "cannot read kinds.toml"),
         ("[writes]\nnames = []", "writes is none of"),
         ('[reads]\nnames = "read"', "reads.names must be a list"),
+        ('reads = ["read"]', "reads must be a table"),
+        ("[shells]\ncommands = [1]", "shells.commands must be a list"),
+        ("[reads]\nwhen = 1", "reads.when must be a list"),
         ('[[reads.when]]\nnames = ["x"]', "reads.when needs"),
+        ('[[reads.when]]\nnames = ["x"]\nargument = "a"\nvalues = "v"', "needs lists of texts"),
+        ('[[reads.when]]\nnames = [[]]\nargument = "a"\nvalues = ["v"]', "needs lists of texts"),
+        ('[[reads.when]]\nnames = ["x"]\nargument = 1\nvalues = ["v"]', "must be a name"),
     ],
 )
 def test_a_wrong_file_is_told(tmp_path: Path, text: str, message: str) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.policies import ReductionPolicy, TextPolicy
 from gateway.reduction.volatile import SystemLines, settle_system
-from tests.unit.reduction.conversations import Client, long, marks, said, text, user
+from tests.unit.reduction.conversations import Client, long, marks, rewriter, said, text, user
 
 PLAIN = ReductionPolicy(texts=TextPolicy(references_chat="off", references_agent="off"))
 STILL = ReductionPolicy(texts=TextPolicy(references_chat="off", move_volatile_lines=False))
@@ -59,6 +59,50 @@ def test_another_system_text_is_not_taken_for_changed_lines() -> None:
     other = [text("\n".join(f"other {number}" for number in range(40)))]
     settled = settle_system(other, settle_system(one, None).known)
     assert settled.blocks is other
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("You are a coding assistant.", "Write a title for this conversation."),
+        ("You plan.\n\nBe brief.", "You act.\n\nBe thorough."),
+        ("You plan.\nBe brief.\nAsk.", "You act.\nDo it.\nAsk."),
+    ],
+)
+def test_a_short_text_that_is_mostly_another_one_stays_whole(one: str, other: str) -> None:
+    blocks = [text(other)]
+    settled = settle_system(blocks, settle_system([text(one)], None).known)
+    assert settled.blocks is blocks
+    assert settled.moved == []
+
+
+def test_a_changing_line_may_be_blank_for_a_while() -> None:
+    one = settle_system([text("Rules.\nTask: a\nMore.\nThe end.")], None)
+    other = settle_system([text("Rules.\nTask: b\nMore.\nThe end.")], one.known)
+    blank = settle_system([text("Rules.\n\nMore.\nThe end.")], other.known)
+    assert other.blocks == blank.blocks == [text("Rules.\nMore.\nThe end.")]
+    assert blank.moved == []
+
+
+def test_what_one_conversation_has_shown_changes_no_other() -> None:
+    shared = rewriter()
+    one, other = Client(PLAIN, rewriter=shared), Client(PLAIN, rewriter=shared)
+    rules = long("rules", 600)
+    one.send({"system": [text(f"{rules}\nBranch: main")], "messages": [user("a")]})
+    topic = [text(f"{rules}\nBranch: topic")]
+    moved = one.send({"system": topic, "messages": [user("a"), said("b"), user("c")]})
+    assert "Branch" in str(moved["messages"])
+    fresh = {"system": topic, "messages": [user("another")]}
+    assert other.send(fresh) == Client(PLAIN).send(fresh)
+
+
+def test_a_mark_on_a_system_text_stays_with_the_request_it_came_with() -> None:
+    shared = rewriter()
+    system = text(f"{long('rules', 600)}\nCurrent time: 2026-11-25T02:10:33Z")
+    marked = {**system, "cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    Client(PLAIN, rewriter=shared).send({"system": [marked], "messages": [user("a")]})
+    request = {"system": [system], "messages": [user("b")]}
+    assert Client(PLAIN, rewriter=shared).send(request) == Client(PLAIN).send(request)
 
 
 def test_a_block_of_nothing_but_a_clock_goes_away() -> None:

@@ -33,8 +33,12 @@ def test_p56_a_shelf_is_bounded_by_size_too() -> None:
         shelf.put(number, "x", 10, size=3)
     assert len(shelf) == 3
     shelf.put(99, "too big", 10, size=11)
-    assert len(shelf) == 0
+    assert len(shelf) == 3
+    assert shelf.get(99) is None
+    shelf.put(19, "too big now", 10, size=11)
+    assert shelf.get(19) is None
     shelf.put(1, "x", 10, size=10)
+    assert len(shelf) == 1
     assert shelf.get(1) == "x"
 
 
