@@ -1,7 +1,6 @@
 """What one live request leaves behind: journal records, metrics and the breaker's count."""
 
 import dataclasses
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from decimal import Decimal
 from gateway.catalog.models import Catalog
 from gateway.context import RequestContext
 from gateway.errors import GatewayError, UpstreamError
+from gateway.pipeline.client_identity import client_conversation_key, client_family
 from gateway.pipeline.ledger import (
     MESSAGES_ENDPOINT,
     count_cache_tokens,
@@ -41,9 +41,6 @@ from gateway.usage.journal import Journal
 from gateway.usage.pricing import cost_usd
 from gateway.usage.savings import ledger_of, savings_of
 
-_SESSION_HEADERS = ("x-claude-code-session-id", "x-session-id", "session-id")
-_PRODUCT = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z]+(?![A-Za-z0-9.]))?")
-_CLIENT_CHARS = 60
 _ID_CHARS = 200
 _FREE = Decimal(0)
 _CLIENT_CLOSED = 499  # nginx's status for a client that left; there is none in HTTP
@@ -95,8 +92,8 @@ class Accounting:
             key_id=caller.key_id,
             request_id=context.request_id,
             endpoint=context.endpoint,
-            client=client_family(context.headers.get("user-agent", "")),
-            session_id=_session_id(context, asked),
+            client=client_family(context),
+            session_id=_bounded(client_conversation_key(context, asked.conversation)),
             agent_id=_bounded(context.headers.get("x-claude-code-agent-id")),
             asked_model=asked.model[:_ID_CHARS],
             model=route.model.id,
@@ -284,19 +281,6 @@ class Account:
             self.passage.failed()
         else:
             self.passage.succeeded()
-
-
-def client_family(user_agent: str) -> str:
-    """The product in a user agent without its version: `OpenAI/Python 3.3.0` -> `openai/python`."""
-    match = _PRODUCT.match(user_agent)
-    return match[0].lower()[:_CLIENT_CHARS] if match else ""
-
-
-def _session_id(context: RequestContext, asked: Asked) -> str | None:
-    for name in _SESSION_HEADERS:
-        if name in context.headers:
-            return _bounded(context.headers[name])
-    return _bounded(asked.conversation)
 
 
 def _bounded(text: str | None) -> str | None:

@@ -8,12 +8,12 @@ from functools import partial
 
 from gateway.catalog.models import Model
 from gateway.context import Project, RequestContext
-from gateway.pipeline.accounting import client_family
+from gateway.pipeline.client_identity import client_conversation_key, client_family
 from gateway.pipeline.summary_requests import SummaryRequests
 from gateway.policies import ReductionPolicy
 from gateway.protocols.shared.digests import BlockDigests
 from gateway.protocols.shared.draft import Draft
-from gateway.reduction.append_log import continued_log
+from gateway.reduction.append_log import continued_log, size_of
 from gateway.reduction.context_cut import ContextCut, ContextCuts
 from gateway.reduction.continuations import Continuations
 from gateway.reduction.holdout import is_held_out
@@ -38,16 +38,7 @@ from gateway.storage.shared_lookup import SharedLookup
 from gateway.storage.valkey import Valkey
 from gateway.wire import JSONObject
 
-_SESSION_HEADERS = ("x-claude-code-session-id", "x-session-id", "session-id")
 _BENCH_TIME = "x-bench-time"
-
-
-def client_conversation_key(context: RequestContext, body_key: str | None) -> str | None:
-    """The client's own key for its conversation: a session header, or one in the body."""
-    for name in _SESSION_HEADERS:
-        if context.headers.get(name):
-            return context.headers[name]
-    return body_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +72,7 @@ class Conversations:
         if context_policy.max_tokens:
             messages = draft.body["messages"]
             cut = self.cuts.open(project.id, messages, context_policy, digests, shared)
-        client = client_family(context.headers.get("user-agent", ""))
+        client = client_family(context)
         opened = _Opened(beginning, key, client, lookup, cut)
         return Conversation(self, project, self._now(context), (digests, shared), opened)
 
@@ -235,7 +226,7 @@ class Conversation:
             continued = continued_log(log, messages, self.digests)
         if continued is not None:
             self._log = continued
-            added = _size(continued, self.digests) - _size(messages, self.digests)
+            added = size_of(continued, self.digests) - size_of(messages, self.digests)
             self.reduction.report.note("append_log", -added, 0)
             draft.body = {**draft.body, "messages": continued}
 
@@ -265,7 +256,3 @@ class Conversation:
                 summaries.want(self.project.id, *self._cut.wanted)
         if self._log is not None:
             self._conversations.logs.save(self.project.id, state.id, state.requests, self._log)
-
-
-def _size(messages: list[JSONObject], digests: BlockDigests) -> int:
-    return sum(digests.look(block).size for message in messages for block in message["content"])

@@ -40,7 +40,7 @@ def continued_log(
                 fresh.append(block)
         if fresh:
             _append(result, message["role"], fresh)
-    if _size(result, digests) > _MOST_TIMES_LONGER * _size(messages, digests):
+    if size_of(result, digests) > _MOST_TIMES_LONGER * size_of(messages, digests):
         return None
     return result
 
@@ -61,5 +61,6 @@ def _is_plain(messages: list[JSONObject]) -> bool:
     )
 
 
-def _size(messages: list[JSONObject], digests: BlockDigests) -> int:
+def size_of(messages: list[JSONObject], digests: BlockDigests) -> int:
+    """How many bytes of JSON the blocks of messages have."""
     return sum(digests.look(block).size for message in messages for block in message["content"])

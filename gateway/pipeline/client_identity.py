@@ -1,0 +1,26 @@
+"""What a client tells of itself in its headers: its product, and its own key for a conversation."""
+
+import re
+
+from gateway.context import RequestContext
+
+_SESSION_HEADERS = ("x-claude-code-session-id", "x-session-id", "session-id")
+_PRODUCT = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z]+(?![A-Za-z0-9.]))?")
+_CLIENT_CHARS = 60
+
+
+def client_family(context: RequestContext) -> str:
+    """The product in the user agent without its version.
+
+    `OpenAI/Python 3.3.0` gives `openai/python`.
+    """
+    match = _PRODUCT.match(context.headers.get("user-agent", ""))
+    return match[0].lower()[:_CLIENT_CHARS] if match else ""
+
+
+def client_conversation_key(context: RequestContext, body_key: str | None) -> str | None:
+    """The client's own key for its conversation: a session header, or one in the body."""
+    for name in _SESSION_HEADERS:
+        if context.headers.get(name):
+            return context.headers[name]
+    return body_key
