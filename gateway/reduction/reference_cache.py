@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from gateway.reduction.reference_encoder import ReferenceEncoder
 from gateway.storage.shelf import Shelf
 
-MAX_BYTES = 64 * 2**20
+MAX_BYTES = 16 * 2**20
 MAX_ENTRIES = 512
 
 Step = str | int

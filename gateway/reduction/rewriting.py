@@ -79,12 +79,14 @@ class Rewriter:
 
         Looks at what stands before the first answer, so that it is the same on every turn.
         """
-        may_refer = passes.append_log or passes.references == "off"
-        if not may_refer and not references_wanted(body, digests):
-            passes = replace(passes, references="off")
-        if passes.diff_first and not wants_diff_policy(body, self._kinds):
-            passes = replace(passes, diff_first=False)
-        return passes
+        references, diff_first = passes.references, passes.diff_first
+        is_open = references != "off" and not passes.append_log
+        if is_open and not references_wanted(body, digests):
+            references = "off"
+        diff_first = diff_first and wants_diff_policy(body, self._kinds)
+        if references == passes.references and diff_first == passes.diff_first:
+            return passes
+        return replace(passes, references=references, diff_first=diff_first)
 
     def rewrite(self, request: Rewriting) -> Rewritten:
         """The request with its passes done, and reported."""

@@ -11,7 +11,7 @@ from gateway.storage.shelf import Shelf
 from gateway.storage.valkey import Valkey, ValkeyDown
 
 _LOCAL_ENTRIES = 20_000
-_LOCAL_BYTES = 8 * 2**20
+_LOCAL_BYTES = 2 * 2**20  # as they are written; as objects they take some four times that
 
 
 class StateStore:

@@ -16,7 +16,7 @@ _log = logging.getLogger("gateway.services")
 
 _PUBLISH_SECONDS = 1.0
 _TRIM_SECONDS = 2.0  # a trim takes 0.2 to 5 ms
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # glibc's malloc.h
 _KEPT_BYTES = 8 * 2**20  # until the next trim
 _YOUNG_OBJECTS = 50_000  # the live path makes no cycles, so the collector seldom finds anything
 _STATE_SECONDS = 2.0
@@ -91,13 +91,19 @@ async def answers(probe: Callable[[], Awaitable[bool]]) -> bool:
         return False
 
 
+def prepare_memory() -> None:
+    """Tell glibc how this process uses memory; before it has threads. Others have no such call."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        # Threads do next to nothing here, and each would keep memory of its own.
+        mallopt(_M_ARENA_MAX, 1)
+        # Else each large body is given back at once and mapped, page by page, for the next one.
+        mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+
+
 def settle_memory() -> None:
     """Take what start-up built out of the collector's sight."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS, 20, 20)
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        # Else each large body is given back at once and mapped, page by page, for the next one.
-        mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
-        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)

@@ -21,6 +21,7 @@ from gateway.services.background import (
     answers,
     give_back_memory,
     is_up,
+    prepare_memory,
     publish_metrics,
     settle_memory,
     show_states,
@@ -72,6 +73,7 @@ async def running_services(settings: Settings, durable: DurableEngine) -> AsyncI
 
     Parts that are down do not stop the start. Raises SettingsError for what cannot work.
     """
+    prepare_memory()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(durable.close)
         parts = await open_parts(settings, durable, stack)

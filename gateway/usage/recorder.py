@@ -142,7 +142,7 @@ class Recorder:
         if position is None:
             position = await self._store.position(path.name)
         while size is None or position < size:
-            chunk = await asyncio.to_thread(read_chunk, path, position)
+            chunk = await asyncio.to_thread(read_chunk, path, position, closed_only=True)
             if chunk.end == position:
                 break
             closed = [record for record in chunk.records if record.get("record") == "close"]

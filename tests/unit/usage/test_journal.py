@@ -135,6 +135,9 @@ def test_a_torn_last_line_is_not_read_and_a_damaged_one_is_left_out(tmp_path: Pa
     assert chunk.damaged == 2
     assert file.read_bytes()[chunk.end :] == b'{"record":"op'
     assert read_chunk(file, chunk.end).end == chunk.end
+    closed = read_chunk(file, 0, closed_only=True)
+    assert closed.end == chunk.end
+    assert closed.records == [each for each in chunk.records if each["record"] == "close"]
 
 
 @pytest.mark.parametrize("limit", [1, 7, 20, 1000])
