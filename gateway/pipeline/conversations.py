@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from gateway.catalog.models import Model
-from gateway.context import Project, RequestContext
+from gateway.context import Caller, RequestContext
 from gateway.pipeline.client_identity import client_conversation_key, client_family
 from gateway.pipeline.summary_requests import SummaryRequests
 from gateway.policies import ReductionPolicy
@@ -18,13 +18,14 @@ from gateway.reduction.context_cut import ContextCut, ContextCuts
 from gateway.reduction.continuations import Continuations
 from gateway.reduction.holdout import is_held_out
 from gateway.reduction.lifetime import SHORT_SECONDS
-from gateway.reduction.log_store import LogStore
+from gateway.reduction.log_store import Log, LogStore
 from gateway.reduction.pass_guard import PassGuard
 from gateway.reduction.reduce import Known, Reduction
 from gateway.reduction.report import Technique
 from gateway.reduction.rewriting import Rewriter
 from gateway.reduction.state import (
     Beginnings,
+    ConversationState,
     Found,
     beginnings,
     choose_previous,
@@ -61,7 +62,8 @@ class Conversations:
 
     def open(self, context: RequestContext, draft: Draft) -> "Conversation":
         """The conversation of a draft, before any pass; what is known of it is asked for now."""
-        project = context.known_caller().project
+        caller = context.known_caller()
+        project = caller.project
         digests = BlockDigests()
         key = client_conversation_key(context, draft.user_key)
         beginning = beginnings(draft.body["messages"], digests)
@@ -74,7 +76,7 @@ class Conversations:
             cut = self.cuts.open(project.id, messages, context_policy, digests, shared)
         client = client_family(context)
         opened = _Opened(beginning, key, client, lookup, cut)
-        return Conversation(self, project, self._now(context), (digests, shared), opened)
+        return Conversation(self, caller, self._now(context), (digests, shared), opened)
 
     def _now(self, context: RequestContext) -> float:
         if self.bench_clock and _BENCH_TIME in context.headers:
@@ -106,13 +108,13 @@ class Conversation:
     def __init__(
         self,
         conversations: Conversations,
-        project: Project,
+        caller: Caller,
         now: float,
         tools: tuple[BlockDigests, SharedLookup],
         opened: _Opened,
     ) -> None:
         self._conversations = conversations
-        self.project = project
+        self.project, self._caller = caller.project, caller.key_id
         self._now = now
         self.digests, self.shared = tools
         self._beginning, self._client_key = opened.beginning, opened.client_key
@@ -193,7 +195,7 @@ class Conversation:
             has_tools=bool(draft.body.get("tools")),
             allowed=partial(self._allowed, seed),
         )
-        if self.reduction.passes.append_log:
+        if self.reduction.passes.append_log and not self.reduction.has_tools:
             await self._continue_log(draft)
         return self.reduction
 
@@ -212,23 +214,25 @@ class Conversation:
         """Put the log in the place of the client's messages, or begin one with these."""
         messages: list[JSONObject] = draft.body["messages"]
         self._log = messages
-        previous = self._found.state
-        if previous is None or previous.question not in self._beginning.questions:
+        previous, old = self._found.state, self._found.old_messages
+        if previous is None or not self._is_continued(previous):
             return  # another conversation that begins alike
-        logs = self._conversations.logs
-        log = await logs.get(self.project.id, previous.id, previous.requests)
+        log = await self._conversations.logs.get(self.project.id, self._caller, previous)
         if log is None:
             return
-        old = self._found.old_messages
-        if old and old == previous.known_messages:
-            continued: list[JSONObject] | None = [*log, *messages[old:]]
+        if old and (log.said, old) in self._beginning.ends:
+            continued: list[JSONObject] | None = [*log.messages, *messages[old:]]
         else:
-            continued = continued_log(log, messages, self.digests)
+            continued = continued_log(log.messages, messages, self.digests)
         if continued is not None:
             self._log = continued
             added = size_of(continued, self.digests) - size_of(messages, self.digests)
             self.reduction.report.note("append_log", -added, 0)
             draft.body = {**draft.body, "messages": continued}
+
+    def _is_continued(self, previous: ConversationState) -> bool:
+        """True when this request goes on with what was asked in the one that left that state."""
+        return bool(self._beginning.ends) and previous.question in self._beginning.questions
 
     def remember(self, prompt_tokens: int) -> None:
         """Keep what is known now that the upstream has begun to answer. Never waits.
@@ -255,4 +259,5 @@ class Conversation:
             if summaries is not None and is_cut and self._cut.wanted is not None:
                 summaries.want(self.project.id, *self._cut.wanted)
         if self._log is not None:
-            self._conversations.logs.save(self.project.id, state.id, state.requests, self._log)
+            log = Log(self._beginning.whole, self._log)
+            self._conversations.logs.save(self.project.id, self._caller, state, log)

@@ -27,13 +27,15 @@ def continued_log(
     """
     if not messages or messages[-1]["role"] != "user" or not _is_plain(messages):
         return None
-    logged = Counter(digests.of(block) for message in log for block in message["content"])
+    logged = Counter(
+        (message["role"], digests.of(block)) for message in log for block in message["content"]
+    )
     result = [*log]
     last = messages[-1]["content"][-1]
     for message in messages:
         fresh = []
         for block in message["content"]:
-            key = digests.of(block)
+            key = (message["role"], digests.of(block))
             if block is not last and logged[key] > 0:
                 logged[key] -= 1
             else:

@@ -1,9 +1,11 @@
 """Where append logs are kept: sealed in Valkey, and in memory of this process."""
 
 import zlib
+from dataclasses import dataclass
 from typing import Protocol
 
 from gateway import wire
+from gateway.reduction.state import ConversationState
 from gateway.storage.shelf import Shelf
 from gateway.storage.valkey import Valkey, ValkeyDown
 from gateway.wire import JSONObject
@@ -25,8 +27,21 @@ class Seals(Protocol):
         """What was sealed for `context`, None for anything else."""
 
 
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What was sent for one request, before any pass. `said` is the digest of all the messages that
+    the client had sent in it (`Beginnings.whole`).
+    """
+
+    said: bytes
+    messages: list[JSONObject]
+
+
 class LogStore:
     """Keeps the log of each conversation for `ttl_seconds` after it was used last.
+
+    A log is text, so it is kept apart by caller as well: two people whose conversations are taken
+    for one get no words of each other.
 
     Asked only for conversations of clients that rewrite, in projects that have chosen it: a round
     trip of its own when another process made the log.
@@ -36,13 +51,13 @@ class LogStore:
         self._valkey = valkey
         self._seals = seals
         self._ttl_seconds = ttl_seconds
-        self._local: Shelf[str, tuple[int, list[JSONObject]]] = Shelf(
+        self._local: Shelf[str, tuple[str, Log]] = Shelf(
             max_entries=_LOCAL_ENTRIES, max_size=_LOCAL_BYTES
         )
 
-    async def get(self, project: str, conversation: str, request: int) -> list[JSONObject] | None:
-        """The log after the conversation's `request`-th request, None when it is lost."""
-        name = _valkey_name(project, conversation)
+    async def get(self, project: str, caller: str, state: ConversationState) -> Log | None:
+        """The log of the request that left `state`; None when it is lost, or of another request."""
+        name, request = _valkey_name(project, caller, state), _request(state)
         known = self._local.get(name)
         if known is not None and known[0] == request:
             return known[1]
@@ -58,21 +73,25 @@ class LogStore:
         stored = wire.loads(zlib.decompress(data))
         if stored["request"] != request:
             return None
-        log: list[JSONObject] = stored["messages"]
-        return log
+        return Log(bytes.fromhex(stored["said"]), stored["messages"])
 
-    def save(
-        self, project: str, conversation: str, request: int, messages: list[JSONObject]
-    ) -> None:
-        """Keep the log after that request. Never waits."""
-        data = wire.dumps({"request": request, "messages": messages})
+    def save(self, project: str, caller: str, state: ConversationState, log: Log) -> None:
+        """Keep the log of the request that left `state`. Never waits."""
+        request = _request(state)
+        stored = {"request": request, "said": log.said.hex(), "messages": log.messages}
+        data = wire.dumps(stored)
         if len(data) > MAX_LOG_BYTES:
             return
-        name = _valkey_name(project, conversation)
-        self._local.put(name, (request, messages), self._ttl_seconds, len(data))
+        name = _valkey_name(project, caller, state)
+        self._local.put(name, (request, log), self._ttl_seconds, len(data))
         sealed = self._seals.seal(zlib.compress(data, 1), name.encode())
         _ = self._valkey.call("SET", name, sealed, "EX", self._ttl_seconds)
 
 
-def _valkey_name(project: str, conversation: str) -> str:
-    return f"gateway:{{{project}}}:log:{conversation}"
+def _request(state: ConversationState) -> str:
+    """What tells the request that left a state from all others, parallel ones too."""
+    return f"{state.requests} {state.at!r} {state.question.hex()}"
+
+
+def _valkey_name(project: str, caller: str, state: ConversationState) -> str:
+    return f"gateway:{{{project}}}:log:{caller}:{state.id}"

@@ -128,7 +128,7 @@ class Reduction:
         """
         if not self._known.held_out:
             if not self._is_settled:
-                self.passes = self._rewriter.settled(self.passes, body, digests)
+                self.passes = self._rewriter.settled(self.passes, body, digests, fixed)
             if self._policy.cache.client_marks == "replace" and count_marks(body):
                 body = without_marks(body)
             self._compare_ids(body["messages"], digests)

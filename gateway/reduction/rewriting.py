@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from gateway.policies import TextPolicy
 from gateway.protocols.messages_form import text_block
@@ -74,11 +75,15 @@ class Rewriter:
         self._boilerplate = boilerplate
         self._lines: OrderedDict[tuple[bytes, SystemLines | None], SystemLines] = OrderedDict()
 
-    def settled(self, passes: Passes, body: JSONObject, digests: BlockDigests) -> Passes:
+    def settled(
+        self, passes: Passes, body: JSONObject, digests: BlockDigests, fixed: Collection[int] = ()
+    ) -> Passes:
         """The passes of a conversation that begins like `body`: those that are of use there.
 
-        Looks at what stands before the first answer, so that it is the same on every turn.
+        Looks at what stands before the first answer, but for the blocks in `fixed`, so that it is
+        the same on every turn.
         """
+        body = _opening(body, fixed)
         references, diff_first = passes.references, passes.diff_first
         is_open = references != "off" and not passes.append_log
         if is_open and not references_wanted(body, digests):
@@ -117,15 +122,16 @@ class Rewriter:
         old = shift(request.old_messages)
         passes = request.passes
         additions: list[str] = []
+        if any(passes.caps):
+            with _noted(request, "caps", texts, old):
+                cap_texts(texts, passes.caps, self._kinds)
         if passes.boilerplate:
+            # After the caps: what a block repeats must still be there.
             with _noted(request, "boilerplate", texts, old):
                 self._boilerplate.strip(texts)
         if passes.diff_first:
             with _noted(request, "diff_first", texts, old, added=len(DIFF_POLICY)):
                 additions.append(DIFF_POLICY)
-        if any(passes.caps):
-            with _noted(request, "caps", texts, old):
-                cap_texts(texts, passes.caps, self._kinds)
         if request.compacted:
             with _noted(request, "cold_compaction", texts, old):
                 compact(texts, shift(request.compacted), self._kinds.reads_file)
@@ -164,6 +170,17 @@ def _pruned(body: JSONObject, request: Rewriting) -> tuple[JSONObject, Shift]:
     removed = pruned.removed_chars
     request.report.note("context_pruning", removed, removed if is_new else 0)
     return {**body, "messages": pruned.messages}, cut.moved
+
+
+def _opening(body: JSONObject, fixed: Collection[int]) -> JSONObject:
+    """The body up to the first answer, as the client sent it."""
+    messages = list(takewhile(lambda message: message["role"] != "assistant", body["messages"]))
+    if fixed:
+        messages = [
+            {**each, "content": [block for block in each["content"] if id(block) not in fixed]}
+            for each in messages
+        ]
+    return {**body, "messages": messages}
 
 
 def _unmoved(message: int) -> int:

@@ -42,6 +42,12 @@ def test_a_text_said_twice_is_there_twice() -> None:
     assert continued(log, now) == now
 
 
+def test_what_the_assistant_said_is_no_word_of_the_user() -> None:
+    log = [user("begin"), said("yes"), user("b")]
+    now = [user("begin"), said("no"), user("yes"), said("fine"), user("c")]
+    assert continued(log, now) == [*log, said("no"), user("yes"), said("fine"), user("c")]
+
+
 def test_a_log_that_outgrows_the_client_is_given_up() -> None:
     log = [user("old " * 1_000)]
     assert continued(log, [user("new"), said("ok"), user("short")]) is None

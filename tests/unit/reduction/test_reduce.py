@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from gateway.config import Settings
 from gateway.policies import ReductionPolicy
 from gateway.projects import reduction_policy
+from gateway.protocols.shared.digests import BlockDigests
 from gateway.reduction.passes import Passes, chosen_passes, recorded_passes
 from gateway.reduction.references import decode_references
 from gateway.reduction.report import Effect
@@ -18,6 +19,7 @@ from tests.unit.reduction.conversations import (
     long,
     marks,
     result,
+    rewriter,
     said,
     text,
     tool,
@@ -145,6 +147,28 @@ def pruning(tokens: int, **more: Any) -> ReductionPolicy:
 
 def agent(turns: int) -> list[Body]:
     return history([("bash", long(f"r{number}", 2_500)) for number in range(turns)])
+
+
+def test_what_a_block_repeats_is_still_there_after_the_caps() -> None:
+    block = f"<user_info>\n{long('the user', 300)}\n</user_info>"
+    system = text("\n".join([long("a", 700), block, long("b", 700)]))
+    again = user(f"{block}\nHello")
+    sent = Client(TIGHT).send({"system": [system], "messages": [again, said("Hi"), again]})
+    assert block not in sent["system"][0]["text"]
+    assert block in sent["messages"][0]["content"][0]["text"]
+    assert "removed by the gateway" in sent["messages"][2]["content"][0]["text"]
+
+
+def test_passes_are_chosen_by_what_the_client_sent() -> None:
+    added = text("Respond only with JSON. " + long("a schema"))
+    opening = user("Why?\n```\ncode\n```")
+    restored = {**opening, "content": [*opening["content"], added]}
+    passes = Passes(diff_first=True, references="runs")
+    chosen = [
+        rewriter().settled(passes, {"messages": [each, said("ok")]}, BlockDigests(), {id(added)})
+        for each in (opening, restored)
+    ]
+    assert chosen == [Passes(diff_first=True)] * 2
 
 
 def test_a_long_conversation_is_cut_in_rare_steps_and_alike_in_between() -> None:
