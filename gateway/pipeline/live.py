@@ -167,17 +167,16 @@ class LivePipeline:
         announce_decision(context, decision)
         model = decision.route.model
         if how.thinking_models - {model.id}:
-            # Another model's thinking would be refused, or dropped without a word.
-            draft.body = without_thinking(draft.body)
-            turns = self._open_turns(draft, conversation, how, alone=True)
-            await turns.load()
+            turns = await self._bare_turns(draft, conversation, how)
         apply_variant(draft, decision.route.variant)
         how.adjust(draft)
         apply_decision(draft, decision)
         reduction = await conversation.begin(draft, model)
         if not conversation.is_logged:
             draft.body["messages"] = turns.restore(model)
-        draft.body = reduction.rewrite(draft.body, conversation.digests, turns.fixed)
+        draft.body = reduction.rewrite(
+            draft.body, conversation.digests, turns.fixed, keeps_ids=turns.knows_turns
+        )
         turns.rewritten(draft.body["messages"])
         draft.instructions += reduction.instructions
         fitted = fit_to_model(draft, model, self.fit_options)
@@ -213,6 +212,17 @@ class LivePipeline:
             reduction=reduction.report,
             keepable=Keepable(fitted.body, sampling_of(draft), reduction.report.held_out),
         )
+
+    async def _bare_turns(
+        self, draft: Draft, conversation: Conversation, how: Preparing
+    ) -> TurnConversation:
+        """Takes all thinking out of the draft: another model's would be refused, or dropped without
+        a word. What is stored is looked up anew.
+        """
+        draft.body = without_thinking(draft.body)
+        turns = self._open_turns(draft, conversation, how, alone=True)
+        await turns.load()
+        return turns
 
     def _open_turns(
         self, draft: Draft, conversation: Conversation, how: Preparing, *, alone: bool = False

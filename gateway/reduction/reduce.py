@@ -120,18 +120,27 @@ class Reduction:
         return chosen
 
     def rewrite(
-        self, body: JSONObject, digests: BlockDigests, fixed: Collection[int] = ()
+        self,
+        body: JSONObject,
+        digests: BlockDigests,
+        fixed: Collection[int] = (),
+        *,
+        keeps_ids: bool = False,
     ) -> JSONObject:
         """The body with the content passes done; the same object when nothing was changed.
 
         `fixed` are the `id()`s of blocks that the gateway itself has put into the messages.
+        `keeps_ids`: calls are known to have their first ids, and thinking may be bound to them.
         """
         if not self._known.held_out:
             if not self._is_settled:
                 self.passes = self._rewriter.settled(self.passes, body, digests, fixed)
             if self._policy.cache.client_marks == "replace" and count_marks(body):
                 body = without_marks(body)
-            self._compare_ids(body["messages"], digests)
+            if keeps_ids:
+                self._ordinal_ids = False
+            else:
+                self._compare_ids(body["messages"], digests)
             self._move_watermark(body["messages"])
             if self._ordinal_ids:
                 body = {**body, "messages": with_ordinal_ids(body["messages"])}

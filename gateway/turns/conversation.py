@@ -109,6 +109,11 @@ class Conversation:
         self._found = await self._lookup.found()
 
     @property
+    def knows_turns(self) -> bool:
+        """True when a stored turn was found: the client sends calls under the ids they had."""
+        return bool(self._found)
+
+    @property
     def habits(self) -> Habits | None:
         """How the newest known turn was asked for; None for a conversation without one."""
         for place in reversed(self._history.places):

@@ -87,7 +87,15 @@ class Client:
     reduction: Reduction | None = None
     cuts: ContextCuts = field(default_factory=lambda: ContextCuts(NoSummaries()))
 
-    def send(self, body: Body, now: float = 0.0, key: str | None = None, **known: Any) -> Body:
+    def send(
+        self,
+        body: Body,
+        now: float = 0.0,
+        key: str | None = None,
+        *,
+        keeps_ids: bool = False,
+        **known: Any,
+    ) -> Body:
         digests = BlockDigests()
         beginning = beginnings(body["messages"], digests)
         keys = lookup_keys(beginning, key)
@@ -111,7 +119,7 @@ class Client:
             self.model,
             has_tools=bool(body.get("tools")),
         )
-        rewritten = made.rewrite(body, digests)
+        rewritten = made.rewrite(body, digests, keeps_ids=keeps_ids)
         if made.instructions:
             messages = list(rewritten["messages"])
             content = [*messages[-1]["content"], *map(text, made.instructions)]

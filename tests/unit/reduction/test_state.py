@@ -174,3 +174,12 @@ def test_a_measured_state_knows_the_size_of_a_token() -> None:
     state = client.reduction.state(prompt_tokens=1_000)
     assert state.bytes_per_token > 1
     assert replace(state, bytes_per_token=0.0) == client.last or state.id == client.last.id  # type: ignore[union-attr]
+
+
+def test_p32_ids_that_stored_turns_were_found_by_are_left_alone() -> None:
+    client = Client()
+    for ids in ("one_", "other_"):
+        for count in range(3):
+            client.send(agent(count, ids=ids), keeps_ids=ids == "other_")
+    sent = client.sent[-1]["messages"]
+    assert [message["content"][0]["id"] for message in sent[1::2]] == ["other_0", "other_1"]
