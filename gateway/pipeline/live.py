@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from gateway import wire
+from gateway.catalog.models import Model
 from gateway.context import RequestContext
 from gateway.errors import GatewayError, PermissionDeniedError
 from gateway.pipeline.accounting import Account, Accounting, Asked
@@ -172,8 +173,7 @@ class LivePipeline:
         how.adjust(draft)
         apply_decision(draft, decision)
         reduction = await conversation.begin(draft, model)
-        if not conversation.is_logged:
-            draft.body["messages"] = turns.restore(model)
+        _put_back(draft, conversation, turns, model)
         draft.body = reduction.rewrite(
             draft.body, conversation.digests, turns.fixed, keeps_ids=turns.knows_turns
         )
@@ -263,3 +263,13 @@ class LivePipeline:
         except asyncio.CancelledError:
             account.left()
             raise
+
+
+def _put_back(
+    draft: Draft, conversation: Conversation, turns: TurnConversation, model: Model
+) -> None:
+    """Put stored turns back behind the system text that is sent, without the lines that change."""
+    draft.body = conversation.reduction.settle(draft.body, conversation.digests)
+    turns.settled(draft.body)
+    if not conversation.is_logged:
+        draft.body["messages"] = turns.restore(model)

@@ -75,7 +75,7 @@ def everything_allowed(_: Technique) -> bool:
 
 
 class Reduction:
-    """The passes of one request. Created per request; `rewrite`, then `mark`, then `state`.
+    """The passes of one request. Created per request; `settle`, `rewrite`, `mark`, then `state`.
 
     `instructions` are texts for the end of the newest user message, once it was rewritten.
     """
@@ -119,6 +119,21 @@ class Reduction:
             return replace(chosen, context_tokens=0)
         return chosen
 
+    def settle(self, body: JSONObject, digests: BlockDigests) -> JSONObject:
+        """The body without the lines of its system text that change, which become instructions.
+
+        The first step: thinking of earlier turns is bound to the system text that was sent.
+        """
+        if self._known.held_out:
+            return body
+        before = self._previous.lines if self._previous is not None else None
+        still = self._rewriter.settle(self.passes, body, before, digests)
+        self._lines, self._client_system = still.lines, still.client_system
+        if still.moved:
+            self.report.moved_lines = len(still.moved)
+            self.instructions.append(reminder("\n".join(still.moved)))
+        return still.body
+
     def rewrite(
         self,
         body: JSONObject,
@@ -144,11 +159,7 @@ class Reduction:
             self._move_watermark(body["messages"])
             if self._ordinal_ids:
                 body = {**body, "messages": with_ordinal_ids(body["messages"])}
-            done = self._rewriter.rewrite(self._rewriting(body, digests, fixed))
-            body, self._lines, self._client_system = done.body, done.lines, done.client_system
-            if done.moved:
-                self.report.moved_lines = len(done.moved)
-                self.instructions.append(reminder("\n".join(done.moved)))
+            body = self._rewriter.rewrite(self._rewriting(body, digests, fixed))
         self._newest_blocks = _newest_user_blocks(body)
         return body
 
@@ -196,7 +207,6 @@ class Reduction:
             policy=self._policy.texts,
             fixed=fixed,
             digests=digests,
-            lines=previous.lines if previous is not None else None,
             old_messages=self._known.found.old_messages,
             compacted=self._compacted,
             report=self.report,

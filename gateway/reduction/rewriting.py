@@ -36,9 +36,9 @@ _SYSTEM_TEXTS = 256  # whose changing lines are known to a process; a client has
 class Rewriting:
     """What the passes need to know of one request.
 
-    `lines` are the system lines of the previous request. Messages before `old_messages` have been
-    sent before. `compacted` is the message before which old results are shortened.
-    `cut` is where a long conversation is cut; `summary` is the record of its previous request.
+    Messages before `old_messages` have been sent before. `compacted` is the message before which
+    old results are shortened. `cut` is where a long conversation is cut; `summary` is the record of
+    its previous request.
     """
 
     body: JSONObject
@@ -46,7 +46,6 @@ class Rewriting:
     policy: TextPolicy
     fixed: Collection[int]
     digests: BlockDigests
-    lines: SystemLines | None
     old_messages: int
     compacted: int
     report: ReductionReport
@@ -55,8 +54,11 @@ class Rewriting:
 
 
 @dataclass(frozen=True, slots=True)
-class Rewritten:
-    """A request after the content passes, with what was taken out of its system text."""
+class StillBody:
+    """A request without the system lines that change, and these: what is `moved` and its places.
+
+    `client_system` is the digest of the system text as it came.
+    """
 
     body: JSONObject
     lines: SystemLines
@@ -93,24 +95,35 @@ class Rewriter:
             return passes
         return replace(passes, references=references, diff_first=diff_first)
 
-    def rewrite(self, request: Rewriting) -> Rewritten:
+    def settle(
+        self,
+        passes: Passes,
+        body: JSONObject,
+        previous: SystemLines | None,
+        digests: BlockDigests,
+    ) -> StillBody:
+        """The request without the lines of its system text that change.
+
+        `previous` are the system lines of the request before.
+        """
+        client_system = digest(b"".join(map(digests.of, body.get("system") or ())))
+        if not passes.volatile_lines or not body.get("system"):
+            return StillBody(body, SystemLines(), client_system, [])
+        settled = self._settle(body["system"], client_system, previous)
+        if settled.blocks is not body["system"]:
+            body = _with_system(body, settled.blocks)
+        return StillBody(body, settled.known, client_system, settled.moved)
+
+    def rewrite(self, request: Rewriting) -> JSONObject:
         """The request with its passes done, and reported."""
-        body, passes = request.body, request.passes
-        client_system = digest(b"".join(map(request.digests.of, body.get("system") or ())))
-        lines, moved = SystemLines(), []
-        if passes.volatile_lines and body.get("system"):
-            settled = self._settle(body["system"], client_system, request.lines)
-            lines, moved = settled.known, settled.moved
-            if settled.blocks is not body["system"]:
-                body = _with_system(body, settled.blocks)
-        body, shift = _pruned(body, request)
+        body, shift = _pruned(request.body, request)
         texts = read_texts(body, request.fixed)
         additions = self._shorten(body, texts, request, shift)
         body = write_texts(body, texts, request.digests)
         if additions:
             block = text_block("\n\n".join(additions))
             body = _with_system(body, [*(body.get("system") or ()), block])
-        return Rewritten(body, lines, client_system, moved)
+        return body
 
     def _shorten(
         self, body: JSONObject, texts: list[Text], request: Rewriting, shift: Shift

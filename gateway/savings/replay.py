@@ -114,6 +114,7 @@ class InProcess:
         conversation.shared.send()
         await conversation.load()
         reduction = await conversation.begin(draft, setting.model)
+        draft.body = reduction.settle(draft.body, conversation.digests)
         draft.body = reduction.rewrite(draft.body, conversation.digests)
         draft.instructions += reduction.instructions
         fitted, _ = reduction.delegate(fit_to_model(draft, setting.model, setting.fit).body)

@@ -2,6 +2,7 @@
 
 conversation = turns.open(project, draft.body)          after translating; asks Valkey
 await conversation.load()                                beside the admission
+conversation.settled(draft.body)                         without system lines that change
 draft.body["messages"] = conversation.restore(model)     before passes, which spare `fixed`
 conversation.rewritten(draft.body["messages"])           when passes have run, before fitting
 body = conversation.prepare(fitted.body, model)          after fitting, before the dump
@@ -113,6 +114,12 @@ class Conversation:
         """True when a stored turn was found: the client sends calls under the ids they had."""
         return bool(self._found)
 
+    def settled(self, body: JSONObject) -> None:
+        """Tells what the system text is without the lines that change: only that is compared with
+        what turns were made from. Before `restore`.
+        """
+        self._read.settle(body)
+
     @property
     def habits(self) -> Habits | None:
         """How the newest known turn was asked for; None for a conversation without one."""
@@ -185,7 +192,7 @@ class Conversation:
         mark = Turn(
             model=self.sending.body["model"],
             seen=place.seen,
-            client=place.client,
+            client=self._history.client(place),
             prefix=b"",
             stored_at=int(time.time()),
             refused=True,
@@ -257,6 +264,12 @@ class _ReadOnce:
         if self._history is None:
             self._history = read_history(self.body, self._carried, self._digests)
         return self._history
+
+    def settle(self, body: JSONObject) -> None:
+        """Give it the system text of `body`; the messages are the same."""
+        self.body = {**body, "messages": self.body["messages"]}
+        if self._history is not None:
+            self._history = self._history.settled(self.body)
 
 
 def kept_turn(

@@ -5,7 +5,7 @@ requests have in common, in both.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.protocols.messages_form import THINKING_BLOCKS
 from gateway.protocols.shared.digests import BlockDigests, digest
@@ -20,14 +20,14 @@ class Place:
     """An assistant message of the history.
 
     `index` is its place among the messages; `key` what its stored turn goes by; `seen` the digest
-    of what the client shows of it; `client` one of everything the client sent before it;
-    `opens` tells that a person speaks right before it, not a tool.
+    of what the client shows of it; `before` one of all messages the client sent before it; `opens`
+    tells that a person speaks right before it, not a tool.
     """
 
     index: int
     key: str
     seen: bytes
-    client: bytes
+    before: bytes
     opens: bool
 
 
@@ -65,10 +65,18 @@ class History:
                 return (self.carried or {}).get(signature)
         return None
 
+    def client(self, place: Place) -> bytes:
+        """The digest of everything the client sent before that place."""
+        return digest(self.setting + place.before)
+
     @property
     def client_end(self) -> bytes:
-        """The digest of everything the client sent; `Place.client` of the answer."""
+        """The digest of everything the client sent; `client` of the answer."""
         return digest(self.setting + self.end)
+
+    def settled(self, body: JSONObject) -> "History":
+        """The same with the tools and the system text of `body`."""
+        return replace(self, body=dict(body), setting=self.setting_of(body))
 
 
 def read_history(
@@ -89,7 +97,7 @@ def read_history(
             content = message["content"]
             seen = seen_digest(content)
             key = turn_key(content, state, seen)
-            places.append(Place(index, key, seen, digest(setting + state), opens))
+            places.append(Place(index, key, seen, state, opens))
             opens = True
         else:
             seen = blocks.of_message(message)

@@ -110,7 +110,7 @@ class _Known:
             self.lost_to = self.lost_to or "changed"
         elif not turn.content:
             self.plain.add(ordinal)
-        elif _summarises(turn) and turn.client != self.history.places[ordinal].client:
+        elif _summarises(turn) and turn.client != self.history.client(self.history.places[ordinal]):
             # The API reads nothing before its own summary: not even what the client has changed.
             self.lost_to = self.lost_to or "changed"
         elif turn.model != model.id:
@@ -141,7 +141,7 @@ def _rebuilt(known: _Known) -> list[int]:
     best: list[int] = []
     tries = 0
     for ordinal in sorted(known.turns, reverse=True):
-        if known.turns[ordinal].client != known.history.places[ordinal].client:
+        if known.turns[ordinal].client != known.history.client(known.history.places[ordinal]):
             continue
         tries += 1
         chain = _chain(known, ordinal)
@@ -244,6 +244,6 @@ def _reason(known: _Known, lost: list[int]) -> Reason:
         return known.lost_to
     for ordinal in lost:
         turn = known.turns.get(ordinal)
-        if turn is not None and turn.client != known.history.places[ordinal].client:
+        if turn is not None and turn.client != known.history.client(known.history.places[ordinal]):
             return "changed"
     return "missing" if lost else ""

@@ -57,6 +57,23 @@ def test_p32_forty_turns_keep_their_thinking(
         assert all(answer["content"][0]["type"] == "thinking" for answer in answers)
 
 
+def test_a_clock_in_the_system_text_costs_no_thinking(
+    client: openai.OpenAI, simulator: Simulator
+) -> None:
+    simulator.set(prefix_binding=True)
+    messages: list[Any] = [{"role": "user", "content": "Read the file clock.txt, please"}]
+    for number in range(8):
+        clock = f"Be careful.\nCurrent time: 2026-11-25T02:{number + 10}:00Z\nBe kind."
+        messages[:1] = [{"role": "system", "content": clock}, *messages[:1][number > 0 :]]
+        _turn(client, "claude-sonnet-5-5", messages, number)
+    assert _refusals(simulator) == []
+    sent = simulator.last()["messages"]
+    answers = [message for message in sent if message["role"] == "assistant"]
+    assert len(answers) == 7
+    assert all(answer["content"][0]["type"] == "thinking" for answer in answers)
+    assert str(sent).count("Current time") == 8
+
+
 def test_a_client_that_edits_its_history_is_never_refused(
     client: openai.OpenAI, simulator: Simulator
 ) -> None:

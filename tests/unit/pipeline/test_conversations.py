@@ -67,7 +67,8 @@ class Requests:
         conversation.shared.send()
         await conversation.load()
         reduction = await conversation.begin(draft, SONNET)
-        body = reduction.rewrite(draft.body, conversation.digests)
+        body = reduction.settle(draft.body, conversation.digests)
+        body = reduction.rewrite(body, conversation.digests)
         reduction.mark(body, conversation.digests)
         conversation.remember(100)
         sent: list[Any] = body["messages"]

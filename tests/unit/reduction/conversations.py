@@ -119,7 +119,7 @@ class Client:
             self.model,
             has_tools=bool(body.get("tools")),
         )
-        rewritten = made.rewrite(body, digests, keeps_ids=keeps_ids)
+        rewritten = made.rewrite(made.settle(body, digests), digests, keeps_ids=keeps_ids)
         if made.instructions:
             messages = list(rewritten["messages"])
             content = [*messages[-1]["content"], *map(text, made.instructions)]

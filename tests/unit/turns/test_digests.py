@@ -103,7 +103,19 @@ def test_the_key_of_an_answer_is_the_key_it_will_be_looked_up_by() -> None:
     key = turn_key(content, history.end, seen_digest(content))
     later = read_history({"messages": [*messages, said(*content), asked("c")]})
     assert later.places[1].key == key
-    assert later.places[1].client == history.client_end
+    assert later.client(later.places[1]) == history.client_end
+
+
+def test_turns_are_compared_by_the_system_text_that_is_sent() -> None:
+    messages = [asked("a"), said({"type": "text", "text": "x"}), asked("b")]
+    rules = [{"type": "text", "text": "Rules."}]
+    sent = {"system": rules, "messages": messages}
+    clocks = [
+        read_history({"system": [{"type": "text", "text": f"Rules.\n{n}"}], "messages": messages})
+        for n in range(2)
+    ]
+    assert clocks[0].client_end != clocks[1].client_end
+    assert {each.settled(sent).client_end for each in clocks} == {read_history(sent).client_end}
 
 
 @given(st.lists(st.sampled_from(["u", "a", "s"]), max_size=12))
