@@ -14,6 +14,7 @@ from gateway.policies import ReductionPolicy
 from gateway.protocols.shared.digests import BlockDigests
 from gateway.protocols.shared.draft import Draft
 from gateway.reduction.append_log import continued_log, size_of
+from gateway.reduction.cache_plan import bare_messages
 from gateway.reduction.context_cut import ContextCut, ContextCuts
 from gateway.reduction.continuations import Continuations
 from gateway.reduction.holdout import is_held_out
@@ -259,5 +260,6 @@ class Conversation:
             if summaries is not None and is_cut and self._cut.wanted is not None:
                 summaries.want(self.project.id, *self._cut.wanted)
         if self._log is not None:
-            log = Log(self._beginning.whole, self._log)
+            # The client's marks were for that request: they would add up, and not stay in order.
+            log = Log(self._beginning.whole, bare_messages(self._log))
             self._conversations.logs.save(self.project.id, self._caller, state, log)

@@ -215,16 +215,23 @@ def _mark_at(
 
 
 def without_marks(body: JSONObject) -> JSONObject:
-    """`body` without any mark."""
+    """`body` without any mark; what carries none is shared."""
     result = {key: value for key, value in body.items() if key != "cache_control"}
     for name in ("tools", "system"):
         if result.get(name):
             result[name] = [_bare(block) for block in result[name]]
-    result["messages"] = [
-        {**message, "content": [_bare(block) for block in message["content"]]}
-        for message in body["messages"]
-    ]
+    result["messages"] = bare_messages(body["messages"])
     return result
+
+
+def bare_messages(messages: list[JSONObject]) -> list[JSONObject]:
+    """The messages without marks; one that carries none is the same object."""
+    return [
+        {**message, "content": [_bare(block) for block in message["content"]]}
+        if any("cache_control" in block for block in message["content"])
+        else message
+        for message in messages
+    ]
 
 
 def _bare(block: JSONObject) -> JSONObject:

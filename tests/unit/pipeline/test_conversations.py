@@ -136,3 +136,15 @@ async def test_with_tools_there_is_no_log() -> None:
     assert requests.last.is_logged
     await requests.send([asked("Hi"), said("Hello"), asked("more")], key="session", tools=[TOOL])
     assert not requests.last.is_logged
+
+
+async def test_marks_of_earlier_requests_do_not_add_up_in_a_log() -> None:
+    requests = Requests()
+    history: list[Any] = []
+    for number in range(6):
+        part = {"type": "text", "text": f"question {number}"}
+        marked = {**part, "cache_control": {"type": "ephemeral"}}
+        sent = await requests.send([*history, {"role": "user", "content": [marked]}])
+        history += [{"role": "user", "content": [part]}, said("ok")]
+    carrying = [block for each in sent for block in each["content"] if "cache_control" in block]
+    assert [block["text"] for block in carrying] == ["question 5"]

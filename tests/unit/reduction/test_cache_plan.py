@@ -7,6 +7,7 @@ import pytest
 
 from gateway.catalog.models import load_catalog
 from gateway.policies import CachePolicy, ReductionPolicy, TextPolicy
+from gateway.reduction.cache_plan import without_marks
 from tests.unit.reduction.conversations import (
     Body,
     Client,
@@ -210,3 +211,12 @@ def test_tools_that_change_once_cost_one_turn() -> None:
     assert marks(sent) == ["tools.0", "system.0", "messages.8.0"]
     after = client.send({**changed, "messages": agent_turns(5)}, 50.0)
     assert marks(after) == ["tools.0", "system.0", "messages.8.0", "messages.10.0"]
+
+
+def test_without_marks_a_message_that_carries_none_is_the_same_object() -> None:
+    marked = {**text("a"), "cache_control": {"type": "ephemeral"}}
+    messages = [{"role": "user", "content": [marked]}, said("ok"), user("b")]
+    bare = without_marks({"messages": messages})["messages"]
+    assert bare == [user("a"), said("ok"), user("b")]
+    assert bare[1] is messages[1]
+    assert bare[2] is messages[2]
