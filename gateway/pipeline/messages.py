@@ -9,6 +9,7 @@ from gateway.pipeline.forward import ForwardedBody, ForwardedStream, UsageReader
 from gateway.pipeline.live import LivePipeline, Prepared
 from gateway.pipeline.reply import Reply
 from gateway.protocols import anthropic_messages
+from gateway.protocols.anthropic_messages import MessagesRequest
 from gateway.protocols.shared.draft import Draft, ReplyPlan
 from gateway.reduction.cache_plan import count_marks
 from gateway.reduction.ledger import reduction_headers
@@ -26,9 +27,10 @@ class MessagesPipeline:
         """The reply to a Messages request: Claude's own bytes."""
 
         async def prepare() -> Prepared:
-            prepared = self._forwarded(context, body, "/v1/messages")
+            request = anthropic_messages.read_request(body)
+            prepared = self._forwarded(context, request, body, "/v1/messages")
             if context.known_caller().project.reduction.messages:
-                return await self._marked(context, prepared, body)
+                return await self._marked(context, request, prepared)
             return prepared
 
         prepared, account = await self.live.admit(context, prepare)
@@ -46,19 +48,21 @@ class MessagesPipeline:
         live = self.live
         with live.accounting.refusals(context):
             admission = live.admission.admit(context.known_caller())
-            prepared = self._forwarded(context, body, "/v1/messages/count_tokens")
+            request = anthropic_messages.read_request(body)
+            prepared = self._forwarded(context, request, body, "/v1/messages/count_tokens")
             await admission
             begun = await live.attempts.begin(replace(prepared.call, streamed=False))
         context.response_headers |= anthropic_messages.returned_headers(begun.response.headers)
         return ForwardedBody(begun, live.accounting.nothing_used)
 
-    async def _marked(self, context: RequestContext, prepared: Prepared, body: bytes) -> Prepared:
+    async def _marked(
+        self, context: RequestContext, request: MessagesRequest, prepared: Prepared
+    ) -> Prepared:
         """The request with cache marks beside the client's own; nothing else of it is changed.
 
         Thinking is bound to what stands before it, and marks are no content; texts stay as they
         are, since a refusal could not be mended here.
         """
-        request = anthropic_messages.read_request(body)
         blocks = anthropic_messages.in_blocks(request.body)
         if blocks is None:
             return prepared
@@ -80,8 +84,9 @@ class MessagesPipeline:
             unmarked=count_marks(blocks) == 0,
         )
 
-    def _forwarded(self, context: RequestContext, body: bytes, path: str) -> Prepared:
-        request = anthropic_messages.read_request(body)
+    def _forwarded(
+        self, context: RequestContext, request: MessagesRequest, body: bytes, path: str
+    ) -> Prepared:
         route = self.live.names.resolve(request.asked_model)
         self.live.announce(context, route, None)
         if route.variant is not None:  # the body is not ours to change

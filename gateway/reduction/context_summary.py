@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gateway import wire
 from gateway.protocols.shared.digests import BlockDigests, chained
-from gateway.reduction.log_store import Seals
+from gateway.storage.sealed import Seals, opened
 from gateway.storage.shared_lookup import SharedLookup, Values
 from gateway.storage.shelf import Shelf
 from gateway.storage.valkey import Valkey, ValkeyDown
@@ -94,9 +94,7 @@ class SummaryStore:
 
     def opened(self, name: str, value: bytes | None) -> str | None:
         """The summary in a stored value, remembered in this process."""
-        if value is None:
-            return None
-        data = self._seals.open(value.decode("ascii", "replace"), name.encode())
+        data = opened(self._seals, value, name.encode())
         if data is None:
             return None
         self._local.put(name, summary := data.decode(), self._ttl_seconds, len(data))
@@ -120,10 +118,7 @@ class SummaryStore:
     async def source(self, project: str, key: str) -> SummarySource | None:
         """What is to be summarised, None when it is gone. Raises ValkeyDown."""
         name = _source_name(project, key)
-        sealed = await self._valkey.call("GET", name)
-        if sealed is None:
-            return None
-        data = self._seals.open(sealed.decode("ascii", "replace"), name.encode())
+        data = opened(self._seals, await self._valkey.call("GET", name), name.encode())
         if data is None:
             return None
         stored = wire.loads(zlib.decompress(data))

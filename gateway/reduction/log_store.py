@@ -2,10 +2,10 @@
 
 import zlib
 from dataclasses import dataclass
-from typing import Protocol
 
 from gateway import wire
 from gateway.reduction.state import ConversationState
+from gateway.storage.sealed import Seals, opened
 from gateway.storage.shelf import Shelf
 from gateway.storage.valkey import Valkey, ValkeyDown
 from gateway.wire import JSONObject
@@ -15,16 +15,6 @@ MAX_LOG_BYTES = 4 * 2**20
 
 _LOCAL_ENTRIES = 1_000
 _LOCAL_BYTES = 16 * 2**20
-
-
-class Seals(Protocol):
-    """Authenticated encryption, see `gateway.security.sealing`."""
-
-    def seal(self, data: bytes, context: bytes) -> str:
-        """`data` sealed for `context`."""
-
-    def open(self, text: str, context: bytes) -> bytes | None:
-        """What was sealed for `context`, None for anything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +55,7 @@ class LogStore:
             sealed = await self._valkey.call("GET", name)
         except ValkeyDown:
             return None
-        if sealed is None:
-            return None
-        data = self._seals.open(sealed.decode("ascii", "replace"), name.encode())
+        data = opened(self._seals, sealed, name.encode())
         if data is None:
             return None
         stored = wire.loads(zlib.decompress(data))

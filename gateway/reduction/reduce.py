@@ -38,6 +38,7 @@ from gateway.reduction.state import (
     ConversationState,
     Found,
     common_blocks,
+    mostly_appends,
     read_calls,
 )
 from gateway.reduction.volatile import SystemLines
@@ -100,7 +101,6 @@ class Reduction:
         self.passes = self._chosen(allowed)
         self._newest_blocks = 0
         self._lines = SystemLines()
-        self._client_system = b""
         self._calls = Calls()
         self._compacted = self._previous.compacted if self._previous is not None else 0
         self._layout: Layout | None = None
@@ -128,7 +128,7 @@ class Reduction:
             return body
         before = self._previous.lines if self._previous is not None else None
         still = self._rewriter.settle(self.passes, body, before, digests)
-        self._lines, self._client_system = still.lines, still.client_system
+        self._lines = still.lines
         if still.moved:
             self.report.moved_lines = len(still.moved)
             self.instructions.append(reminder("\n".join(still.moved)))
@@ -204,7 +204,6 @@ class Reduction:
         return Rewriting(
             body=body,
             passes=self.passes,
-            policy=self._policy.texts,
             fixed=fixed,
             digests=digests,
             old_messages=self._known.found.old_messages,
@@ -272,9 +271,7 @@ class Reduction:
         if self._previous is None:
             is_first = not self._known.beginning.ends
             return not is_first or is_worth_writing(self._known.chance, self._model.price)
-        if self.report.appends:
-            return True
-        return self._after_this().appends
+        return bool(self.report.appends) or mostly_appends(*self._counts())
 
     def _lifetime(self, layout: Layout, shared: int | None) -> Lifetime:
         wished = self._policy.cache.lifetime
@@ -305,11 +302,20 @@ class Reduction:
             return previous.bytes_per_token
         return _BYTES_PER_TOKEN
 
-    def _after_this(
-        self, prompt_tokens: int = 0, choice: JSONObject | None = None
-    ) -> ConversationState:
-        """The state with this request counted."""
-        known, layout, previous = self._known, self._layout, self._previous
+    def _counts(self) -> tuple[int, int]:
+        """The conversation's requests with this one, and how many continued the one before."""
+        previous = self._previous
+        if previous is None:
+            return 1, 0
+        return previous.requests + 1, previous.extended + bool(self.report.appends)
+
+    def state(self, prompt_tokens: int, choice: JSONObject | None = None) -> ConversationState:
+        """What to remember, now that the API has counted the prompt (0: it has not).
+
+        `choice` is how the conversation is routed.
+        """
+        known, layout = self._known, self._layout
+        requests, extended = self._counts()
         bytes_per_token = self._bytes_per_token()
         if layout is None or not prompt_tokens:
             prompt_tokens = 0
@@ -322,29 +328,21 @@ class Reduction:
             blocks=layout.digests if layout is not None else b"",
             known_messages=known.beginning.messages,
             question=known.beginning.question,
-            client_system=self._client_system,
             passes=self.passes.as_json(),
             lines=self._lines,
             calls=self._calls,
             lifetime=self.report.lifetime,
             held_out=known.held_out,
-            summary=self._known.cut.record if self._known.cut is not None else None,
+            summary=known.cut.record if known.cut is not None else None,
             compacted=self._compacted,
             ordinal_ids=self._ordinal_ids,
             bytes_per_token=bytes_per_token,
             prompt_tokens=prompt_tokens,
             choice=choice,
-            requests=1 if previous is None else previous.requests + 1,
-            extended=0 if previous is None else previous.extended + bool(self.report.appends),
+            requests=requests,
+            extended=extended,
             pauses=self._pauses(),
         )
-
-    def state(self, prompt_tokens: int, choice: JSONObject | None = None) -> ConversationState:
-        """What to remember, now that the API has counted the prompt (0: it has not).
-
-        `choice` is how the conversation is routed.
-        """
-        return self._after_this(prompt_tokens, choice)
 
 
 def _newest_user_blocks(body: JSONObject) -> int:

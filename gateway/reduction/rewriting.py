@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
-from gateway.policies import TextPolicy
 from gateway.protocols.messages_form import text_block
 from gateway.protocols.shared.digests import BlockDigests, digest
 from gateway.reduction.boilerplate import Boilerplate
@@ -43,7 +42,6 @@ class Rewriting:
 
     body: JSONObject
     passes: Passes
-    policy: TextPolicy
     fixed: Collection[int]
     digests: BlockDigests
     old_messages: int
@@ -55,14 +53,10 @@ class Rewriting:
 
 @dataclass(frozen=True, slots=True)
 class StillBody:
-    """A request without the system lines that change, and these: what is `moved` and its places.
-
-    `client_system` is the digest of the system text as it came.
-    """
+    """A request without the system lines that change, and these: what is `moved` and its places."""
 
     body: JSONObject
     lines: SystemLines
-    client_system: bytes
     moved: list[str]
 
 
@@ -106,13 +100,13 @@ class Rewriter:
 
         `previous` are the system lines of the request before.
         """
-        client_system = digest(b"".join(map(digests.of, body.get("system") or ())))
         if not passes.volatile_lines or not body.get("system"):
-            return StillBody(body, SystemLines(), client_system, [])
-        settled = self._settle(body["system"], client_system, previous)
+            return StillBody(body, SystemLines(), [])
+        came = digest(b"".join(map(digests.of, body["system"])))
+        settled = self._settle(body["system"], came, previous)
         if settled.blocks is not body["system"]:
             body = _with_system(body, settled.blocks)
-        return StillBody(body, settled.known, client_system, settled.moved)
+        return StillBody(body, settled.known, settled.moved)
 
     def rewrite(self, request: Rewriting) -> JSONObject:
         """The request with its passes done, and reported."""

@@ -43,15 +43,14 @@ class ConversationState:
     """One conversation after its latest request.
 
     `at` is when that began, in seconds. `setting` and `blocks` are digests of what was sent: of
-    tools and system, and `BLOCK_BYTES` for each block of the messages. `client_system` is the
-    digest of the system text as the client sent it. `known_messages` is how many messages the
-    client had sent. `extended` counts the requests that continued the one before; `question` is a
-    digest of how the newest user text began. `bytes_per_token` and `prompt_tokens` are by the API's
-    usage, 0 until it is known. `passes` are the choices made when the conversation began; `choice`
-    is how it is routed. `calls` are those of a history that did not begin with the one before;
-    `ordinal_ids`: the client makes new ids for its calls each time. `lifetime` is that of the marks
-    set last. `compacted` is the message before which old results are shortened, `summary` the key
-    of the summary in use. `held_out`: it goes untouched to its end.
+    tools and system, and `BLOCK_BYTES` for each block of the messages. `known_messages` is how many
+    messages the client had sent. `extended` counts the requests that continued the one before;
+    `question` is a digest of how the newest user text began. `bytes_per_token` and `prompt_tokens`
+    are by the API's usage, 0 until it is known. `passes` are the choices made when the conversation
+    began; `choice` is how it is routed. `calls` are those of a history that did not begin with the
+    one before; `ordinal_ids`: the client makes new ids for its calls each time. `lifetime` is that
+    of the marks set last. `compacted` is the message before which old results are shortened,
+    `summary` the key of the summary in use. `held_out`: it goes untouched to its end.
     """
 
     id: str
@@ -60,7 +59,6 @@ class ConversationState:
     blocks: bytes
     known_messages: int
     question: bytes = b""
-    client_system: bytes = b""
     requests: int = 1
     extended: int = 0
     pauses: Pauses = field(default_factory=Pauses)
@@ -79,7 +77,12 @@ class ConversationState:
     @property
     def appends(self) -> bool:
         """True when at least half of its requests continued the one before."""
-        return self.extended * 2 >= self.requests - 1
+        return mostly_appends(self.requests, self.extended)
+
+
+def mostly_appends(requests: int, extended: int) -> bool:
+    """True when at least half of the requests after the first continued the one before."""
+    return extended * 2 >= requests - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +228,6 @@ def dump_state(state: ConversationState) -> bytes:
         "setting": state.setting.hex(),
         "known_messages": state.known_messages,
         "question": state.question.hex(),
-        "client_system": state.client_system.hex(),
         "requests": state.requests,
         "extended": state.extended,
         "pauses": [state.pauses.steps, state.pauses.long],
@@ -259,7 +261,6 @@ def load_state(data: bytes) -> ConversationState | None:
             blocks=blocks,
             known_messages=head["known_messages"],
             question=bytes.fromhex(head["question"]),
-            client_system=bytes.fromhex(head["client_system"]),
             requests=head["requests"],
             extended=head["extended"],
             pauses=Pauses(*head["pauses"]),

@@ -9,10 +9,10 @@ nobody waits.
 import asyncio
 import os
 import zlib
-from typing import Protocol
 
 from gateway.response_cache.answer import Events, dump_answer, load_answer
 from gateway.response_cache.question import Question
+from gateway.storage.sealed import Seals, opened
 from gateway.storage.valkey import Script, Valkey, ValkeyDown
 
 WAIT_SECONDS = 30.0
@@ -37,16 +37,6 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) 
 return 0
 """
 )
-
-
-class Seals(Protocol):
-    """Authenticated encryption, see `gateway.security.sealing`."""
-
-    def seal(self, data: bytes, context: bytes) -> str:
-        """`data` sealed for `context`."""
-
-    def open(self, text: str, context: bytes) -> bytes | None:
-        """What was sealed for `context`, None for anything else."""
 
 
 class AnswerStore:
@@ -107,7 +97,7 @@ class AnswerStore:
         _ = self._valkey.evalsha(_RELEASE, (lock,), (token,))
 
     def _opened(self, project: str, key: str, sealed: bytes) -> Events | None:
-        data = self._seals.open(sealed.decode("ascii", "replace"), _context(project, key))
+        data = opened(self._seals, sealed, _context(project, key))
         return load_answer(zlib.decompress(data)) if data is not None else None
 
 

@@ -13,8 +13,8 @@ from gateway.protocols.chat_dialects import chat_form
 from gateway.protocols.shared.digests import chained, digest
 from gateway.savings.session import MAX_TOKENS, RecordedRequest, Session
 from gateway.storage.response_store import ResponseKey, ResponseTable
+from gateway.storage.sealed import Seals
 from gateway.turns.responses import StoredResponse, opened_response
-from gateway.turns.store import Seals
 from gateway.wire import JSON, JSONObject
 
 KIND = "responses"

@@ -15,9 +15,9 @@ from typing import Literal
 from gateway import wire
 from gateway.errors import NotFoundError, UnavailableError
 from gateway.storage.response_store import MAX_CHAIN, ResponseRow, ResponseTable
+from gateway.storage.sealed import Seals
 from gateway.storage.shelf import Shelf
 from gateway.storage.valkey import Valkey, ValkeyDown
-from gateway.turns.store import Seals
 from gateway.turns.write_behind import WriteBehind
 from gateway.wire import JSONObject
 

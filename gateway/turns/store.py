@@ -14,9 +14,9 @@ import time
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Protocol
 
 from gateway.errors import GatewayError
+from gateway.storage.sealed import Seals
 from gateway.storage.shared_lookup import SharedLookup, Values
 from gateway.storage.shelf import Allowance, Shelf
 from gateway.storage.turn_store import TurnRow, TurnTable
@@ -42,16 +42,6 @@ _QUERIES_PER_SECOND = 20.0
 _QUERIES_AT_ONCE = 100.0
 
 _Name = tuple[str, str]  # project, key
-
-
-class Seals(Protocol):
-    """Authenticated encryption, see `gateway.security.sealing`."""
-
-    def seal(self, data: bytes, context: bytes) -> str:
-        """`data` sealed for `context`."""
-
-    def open(self, text: str, context: bytes) -> bytes | None:
-        """What was sealed for `context`, None for anything else."""
 
 
 class TurnStore:

@@ -38,7 +38,6 @@ def test_a_state_comes_back_as_it_was() -> None:
         blocks=b"\n\x00" * 8,
         known_messages=3,
         question=b"q",
-        client_system=b"y",
         requests=4,
         extended=2,
         pauses=Pauses(3, 1),
