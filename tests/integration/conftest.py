@@ -23,6 +23,8 @@ from gateway.durable import EngineAddress
 from gateway.stack.binaries import find_postgres, find_temporal, find_valkey
 from gateway.storage.database import create_engine
 from gateway.storage.migrate import migrate
+from gateway.storage.valkey import Valkey
+from tests.integration.valkey_server import ValkeyServer
 from workflows.connection import connect
 
 START_SECONDS = 60.0
@@ -197,3 +199,19 @@ async def temporal_address(servers_home: Path) -> AsyncIterator[str]:
     with _serving(argv, home):
         await _until(lambda: connect(EngineAddress(address)), "Temporal")
         yield address
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ValkeyServer]:
+    """A Valkey of the test's own, which it may stop, freeze and start again."""
+    with ValkeyServer(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def valkey(server: ValkeyServer) -> AsyncIterator[Valkey]:
+    """A client of that server, connected."""
+    client = Valkey(server.url)
+    await client.start()
+    yield client
+    await client.close()

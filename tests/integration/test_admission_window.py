@@ -15,12 +15,6 @@ from tests.integration.valkey_server import ValkeyServer
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[ValkeyServer]:
-    with ValkeyServer(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
 async def valkey(server: ValkeyServer) -> AsyncIterator[Valkey]:
     client = Valkey(server.url)
     yield client

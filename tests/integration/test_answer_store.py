@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -30,20 +29,6 @@ ANSWER: Events = SSEFramer().feed(
     )
 )
 Make = Callable[..., AnswerStore]
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ValkeyServer]:
-    with ValkeyServer(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def valkey(server: ValkeyServer) -> AsyncIterator[Valkey]:
-    client = Valkey(server.url)
-    await client.start()
-    yield client
-    await client.close()
 
 
 @pytest.fixture

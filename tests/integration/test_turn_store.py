@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -29,20 +28,6 @@ def turn(words: str = "words", stored_at: int | None = None) -> Turn:
     ]
     now = int(time.time()) if stored_at is None else stored_at
     return Turn("claude-sonnet-5-5", b"s" * 16, b"c" * 16, b"p" * 16, now, content)
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ValkeyServer]:
-    with ValkeyServer(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def valkey(server: ValkeyServer) -> AsyncIterator[Valkey]:
-    client = Valkey(server.url)
-    await client.start()
-    yield client
-    await client.close()
 
 
 @pytest.fixture

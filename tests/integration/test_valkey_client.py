@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -12,12 +12,6 @@ from gateway.storage.valkey import Script, Valkey, ValkeyDown, ValkeyRefused
 from tests.integration.valkey_server import ValkeyServer
 
 ECHO = Script.of("return {KEYS[1], ARGV[1], 7}")
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ValkeyServer]:
-    with ValkeyServer(tmp_path) as running:
-        yield running
 
 
 @pytest.fixture
