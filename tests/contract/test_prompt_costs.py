@@ -137,6 +137,7 @@ def test_without_what_was_remembered_requests_stay_legal(
         client.chat.completions.create(
             model="claude-sonnet-5-5", messages=[*messages, _question("and frozen?")], tools=[TOOL]
         )
+        until(lambda: gateway.metric("gateway_degraded", part="valkey") == 1, "it is told")
     until(lambda: gateway.metric("gateway_degraded", part="valkey") == 0, "it is well again")
     assert {record["status"] for record in simulator.requests()} == {200}
 
