@@ -9,6 +9,7 @@ from decimal import Decimal
 from gateway.catalog.models import Catalog
 from gateway.context import RequestContext
 from gateway.errors import GatewayError, UpstreamError
+from gateway.pipeline.attempts import FailedAttempt
 from gateway.pipeline.client_identity import client_conversation_key, client_family
 from gateway.pipeline.ledger import (
     MESSAGES_ENDPOINT,
@@ -106,7 +107,7 @@ class Accounting:
         )
         self.journal.open(opened)
         self.metrics.add(series.ACTIVE_REQUESTS, (route.model.id,), 1)
-        return Account(self, opened, context.received_at, passage, report)
+        return Account(self, opened, context, passage, report)
 
     def refusals(self, context: RequestContext) -> "_Refusals":
         """Count what is turned away before it is admitted; errors pass on. Use `with`."""
@@ -115,10 +116,11 @@ class Accounting:
     def nothing_used(self, meter: UsageMeter, failure: GatewayError | None, cut: bool) -> None:
         """Settle a request that costs nothing."""
 
-    def attempt_failed(self, model: str, error: UpstreamError) -> None:
+    def attempt_failed(self, failed: FailedAttempt) -> None:
         """Count a failed attempt at the upstream."""
+        error = failed.error
         status = str(error.upstream_status or error.status)
-        self.metrics.add(series.UPSTREAM_ERRORS, (model, error.code or "unknown", status))
+        self.metrics.add(series.UPSTREAM_ERRORS, (failed.model, error.code or "unknown", status))
 
 
 class _Refusals:
@@ -146,17 +148,19 @@ class Account:
     """The account of one request, from `open` to exactly one close.
 
     `report` tells what was done to its prompt, None when no pass has seen it.
+    `attempts` is how many were made at the upstream until it began to answer.
     `on_begin` is told the tokens of the prompt when the upstream begins to answer; `on_close` is
     called at the close.
     """
 
     accounting: Accounting
     opened: RequestOpened
-    received_at: float
+    context: RequestContext
     passage: Passage
     report: ReductionReport | None = None
     on_begin: Callable[[int], None] | None = None
     on_close: Callable[[], None] | None = None
+    attempts: int = 1
     _is_free: bool = False
     _first_token_ms: float | None = None
     _began_at: float | None = None
@@ -171,7 +175,7 @@ class Account:
     def began(self, meter: UsageMeter) -> None:
         """The upstream's first event is here: journal what the prompt costs."""
         self._began_at = time.monotonic()
-        self._first_token_ms = (self._began_at - self.received_at) * 1000
+        self._first_token_ms = (self._began_at - self.context.received_at) * 1000
         if meter.started and not self._is_free:
             if self.on_begin is not None:
                 self.on_begin(meter.prompt_tokens)
@@ -210,7 +214,7 @@ class Account:
             outcome = dataclasses.replace(outcome, estimated=True)
         self._close(usage, self._served_model(meter), outcome)
         if failure is not None:
-            self.accounting.attempt_failed(self.opened.model, _as_upstream(failure))
+            self.accounting.attempt_failed(self._cut_attempt(failure))
             self._report(failure)
         elif cut or self._is_free:
             self.passage.dropped()
@@ -227,7 +231,7 @@ class Account:
             return
         self._closed = True
         accounting = self.accounting
-        seconds = time.monotonic() - self.received_at
+        seconds = time.monotonic() - self.context.received_at
         known = accounting.catalog.find(model)
         cost = _FREE if self._is_free else cost_usd(known, usage)
         savings = None if self._is_free else savings_of(known, usage, self.opened.reduction)
@@ -273,6 +277,18 @@ class Account:
         if usage.cache_read_tokens:
             metrics.add(series.CACHE_HITS, ("prompt",))
 
+    def _cut_attempt(self, failure: GatewayError) -> FailedAttempt:
+        """What failed after the answer had begun; it is not tried again."""
+        opened = self.opened
+        return FailedAttempt(
+            opened.upstream,
+            opened.model,
+            self.attempts,
+            failure if isinstance(failure, UpstreamError) else UpstreamError(failure.message),
+            self.context,
+            is_final=True,
+        )
+
     def _report(self, error: GatewayError) -> None:
         """Tell the breaker: only the upstream's own failures count against it."""
         if isinstance(error, UpstreamError) and (
@@ -289,7 +305,3 @@ def _bounded(text: str | None) -> str | None:
 
 def _failure(error: GatewayError) -> Outcome:
     return Outcome("error", error.status, error_code=error.code)
-
-
-def _as_upstream(error: GatewayError) -> UpstreamError:
-    return error if isinstance(error, UpstreamError) else UpstreamError(error.message)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from gateway import wire
+from gateway.context import RequestContext
 from gateway.errors import UpstreamCutError, UpstreamError, UpstreamTimeoutError
 from gateway.protocols.shared.failures import (
     unreadable_event,
@@ -48,7 +49,7 @@ class UpstreamCall:
     """What is sent upstream for one request.
 
     `client_retries` is how often the client has repeated it already; `repair` offers another body
-    after a refusal that the gateway itself has caused.
+    after a refusal that the gateway itself has caused. `context` is None for what no client asked.
     """
 
     path: str
@@ -58,6 +59,22 @@ class UpstreamCall:
     streamed: bool = True
     client_retries: int = 0
     repair: Callable[[UpstreamError], Repair | None] = no_repair
+    context: RequestContext | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FailedAttempt:
+    """A failed attempt, the first being 1; `is_final` when no other follows.
+
+    `context` is None for what no client asked.
+    """
+
+    upstream: str
+    model: str
+    attempt: int
+    error: UpstreamError
+    context: RequestContext | None
+    is_final: bool
 
 
 class AnswerBody(Protocol):
@@ -100,13 +117,14 @@ class Begun:
 class Attempts:
     """Sends requests to one upstream by the rules of `policy`.
 
-    `on_failure` is told of every failed attempt, for the metrics; `error_of` makes the error of an
-    answer's status, headers and body.
+    `upstream` is its name; `on_failure` is told of every failed attempt, for metrics and error
+    events; `error_of` makes the error of an answer's status, headers and body.
     """
 
+    upstream: str
     transport: UpstreamTransport
     policy: RetryPolicy
-    on_failure: Callable[[str, UpstreamError], None]
+    on_failure: Callable[[FailedAttempt], None]
     error_of: Callable[[int, Mapping[str, str], bytes], UpstreamError] = upstream_error
 
     async def begin(self, call: UpstreamCall) -> Begun:
@@ -119,18 +137,26 @@ class Attempts:
             try:
                 return await self._once(call, attempt)
             except UpstreamError as error:
-                self.on_failure(call.model, error)
                 repair = call.repair(error)
                 if repair is not None and repair.name not in repaired:
                     repaired.add(repair.name)
+                    self._failed(call, attempt, error, is_final=False)
                     call = replace(call, body=repair.body)
                     continue
                 elapsed = asyncio.get_running_loop().time() - started
                 delay = self.policy.delay(error, attempt, elapsed, call.client_retries)
+                self._failed(call, attempt, error, is_final=delay is None)
                 if delay is None:
                     raise
                 _log.info("upstream_retry", extra={"attempt": attempt, "code": error.code})
                 await asyncio.sleep(delay)
+
+    def _failed(
+        self, call: UpstreamCall, attempt: int, error: UpstreamError, *, is_final: bool
+    ) -> None:
+        self.on_failure(
+            FailedAttempt(self.upstream, call.model, attempt, error, call.context, is_final)
+        )
 
     async def _once(self, call: UpstreamCall, attempt: int) -> Begun:
         response = await self.transport.open(call.path, call.body, call.headers)

@@ -124,5 +124,6 @@ def _prepared(
         streamed=False,
         client_retries=client_retry_count(context.headers),
         repair=repair,
+        context=context,
     )
     return Prepared(ReplyPlan(request.asked_model), route, call)

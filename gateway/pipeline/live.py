@@ -37,8 +37,6 @@ from gateway.turns.conversation import Turns
 from gateway.usage.events import RoutingNote
 from gateway.wire import JSONObject
 
-Render = Callable[[JSONObject], JSONObject]
-
 _HEADERS = {
     "anthropic-version": "2023-06-01",
     "content-type": "application/json",
@@ -200,6 +198,7 @@ class LivePipeline:
             repair=repairs_of(
                 fitted, finished, lambda name, body: turns.repaired(name, body, model)
             ),
+            context=context,
         )
         return Prepared(
             fitted.reply,
@@ -256,13 +255,15 @@ class LivePipeline:
     async def begin(self, account: Account, call: UpstreamCall) -> Begun:
         """The upstream's first good answer; without one the account is closed."""
         try:
-            return await self.attempts.begin(call)
+            begun = await self.attempts.begin(call)
         except GatewayError as error:
             account.failed(error)
             raise
         except asyncio.CancelledError:
             account.left()
             raise
+        account.attempts = begun.attempts
+        return begun
 
 
 def _put_back(

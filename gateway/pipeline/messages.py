@@ -102,6 +102,7 @@ class MessagesPipeline:
             route.model.id,
             streamed=request.stream,
             client_retries=client_retry_count(context.headers),
+            context=context,
         )
         plan = ReplyPlan(request.asked_model, stream=request.stream)
         return Prepared(plan, route, call, request.user_key)

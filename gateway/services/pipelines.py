@@ -63,7 +63,7 @@ def live_pipeline(parts: Parts) -> LivePipeline:
             timeout_seconds=settings.circuit_breaker_timeout,
             on_change=_log_breaker,
         ),
-        attempts=Attempts(parts.transport, policy, accounting.attempt_failed),
+        attempts=Attempts(accounting.upstream, parts.transport, policy, accounting.attempt_failed),
         accounting=accounting,
         upstream=accounting.upstream,
         from_simulator=settings.upstream_is_simulator,
@@ -104,7 +104,7 @@ async def embedding_provider(
     return replace(
         pipeline,
         attempts=Attempts(
-            transport, pipeline.attempts.policy, accounting.attempt_failed, provider_error
+            host, transport, pipeline.attempts.policy, accounting.attempt_failed, provider_error
         ),
         accounting=accounting,
         upstream=host,

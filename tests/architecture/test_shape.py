@@ -62,7 +62,7 @@ def test_only_config_reads_the_environment() -> None:
         for path in SOURCES
         if _reads_environment(path) and not _relative(path).startswith(("simulator/", "bench/"))
     ]
-    assert reading == ["gateway/config.py"]
+    assert reading == ["gateway/config/settings.py"]
 
 
 def _reads_environment(path: Path) -> bool:

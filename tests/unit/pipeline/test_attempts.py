@@ -50,7 +50,8 @@ async def attempts(
             upstream.base_url, "key", first_byte_seconds=0.5, idle_seconds=30
         ) as transport,
     ):
-        yield upstream, Attempts(transport, policy, lambda _, e: failures.append(e)), failures
+        sender = Attempts("claude", transport, policy, lambda failed: failures.append(failed.error))
+        yield upstream, sender, failures
 
 
 def _call(

@@ -1,0 +1,31 @@
+"""Settings: where the servers beside the gateway are."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, Field, SecretStr
+
+
+class PartsSettings(BaseModel):
+    """Where the servers beside the gateway are."""
+
+    redis_url: SecretStr | None = Field(
+        default=None, description="Valkey or Redis; embedded when unset"
+    )
+    database_url: SecretStr | None = Field(
+        default=None, description="PostgreSQL with pgvector; embedded when unset"
+    )
+    temporal_address: str | None = Field(
+        default=None, description="Temporal server, host:port; embedded when unset"
+    )
+    temporal_namespace: str = Field(default="default", description="Temporal namespace")
+    temporal_api_key: SecretStr | None = Field(
+        default=None, description="Key for Temporal Cloud; switches TLS on"
+    )
+    temporal_ui_url: str | None = Field(
+        default=None, description="Address of the Temporal UI, shown by `up` and `status`"
+    )
+    data_dir: Path | None = Field(
+        default=None,
+        description="Where journal, keys and embedded servers live; "
+        "the XDG data directory, as root /var/lib/coding-gateway",
+    )

@@ -1,0 +1,30 @@
+"""Settings: Claude's API, and how long it is waited for."""
+
+from pydantic import BaseModel, Field, SecretStr
+
+
+class UpstreamSettings(BaseModel):
+    """Claude's API, and how long it is waited for."""
+
+    anthropic_api_key: SecretStr | None = Field(
+        default=None, description="Key for Claude's API; without one the simulator answers"
+    )
+    anthropic_base_url: str = Field(
+        default="https://api.anthropic.com",
+        pattern=r"^https?://[^\s/]+[^\s]*$",
+        description="Any server that speaks the Messages API",
+    )
+    upstream_is_simulator: bool = Field(
+        default=False,
+        description="ANTHROPIC_BASE_URL is the bundled simulator; `coding-gateway up` sets it",
+    )
+    upstream_timeout_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        description="Time to the upstream's first byte; a long answer is not cut",
+    )
+    upstream_idle_seconds: float = Field(
+        default=180.0,
+        gt=0,
+        description="Silence of the upstream inside an answer after which it is given up",
+    )
