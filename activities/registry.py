@@ -21,7 +21,7 @@ from gateway.services.from_settings import (
     sealer_of,
     secret,
     source_of,
-    upstream_key,
+    upstreams_of,
 )
 from gateway.storage.database import create_engine
 from gateway.storage.response_store import ResponseTable
@@ -87,15 +87,15 @@ async def _summary_writer(
     settings: Settings, events: UsageStore, valkey: Valkey | None, stack: AsyncExitStack
 ) -> SummaryWriter | None:
     """What writes summaries; None for a worker that lacks what it takes."""
-    reaches_upstream = settings.upstream_is_simulator or settings.anthropic_api_key is not None
+    keys = (settings.anthropic_api_key, settings.upstreams)
+    reaches_upstream = settings.upstream_is_simulator or keys != (None, None)
     if valkey is None or settings.encryption_keys is None or not reaches_upstream:
         return None
     catalog = catalog_of(settings)
     journal = await _journal(settings, events, catalog, stack)
+    upstream = upstreams_of(settings)[0]
     client = await stack.enter_async_context(
-        MessagesClient(
-            settings.anthropic_base_url, upstream_key(settings), timeout_seconds=_MODEL_SECONDS
-        )
+        MessagesClient(upstream.base_url, upstream.api_key, timeout_seconds=_MODEL_SECONDS)
     )
     store = SummaryStore(valkey, sealer_of(settings), ttl_seconds=SUMMARY_TTL_SECONDS)
     model = _small_model(settings, catalog)

@@ -50,8 +50,9 @@ def error_response(path: str, context: RequestContext, error: GatewayError) -> R
     if error.retry_after_seconds is not None:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after_seconds)))
         headers["retry-after-ms"] = str(math.ceil(error.retry_after_seconds * 1000))
-    if isinstance(error, UpstreamError):
-        # The gateway has used its own attempts; three tries of the client would multiply them.
+    if isinstance(error, UpstreamError) or error.code == "insufficient_quota":
+        # The gateway has used its own attempts; three tries of the client would multiply them. And
+        # a budget that is spent stays so.
         headers["x-should-retry"] = "false"
     return Response(
         body,

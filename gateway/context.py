@@ -4,7 +4,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gateway.policies import ReductionPolicy, ResponseCachePolicy, RoutingPolicy
+from gateway.policies import (
+    NO_LIMITS,
+    Limits,
+    ReductionPolicy,
+    ReliabilityPolicy,
+    ResponseCachePolicy,
+    RoutingPolicy,
+)
 
 DEFAULT_PROJECT_ID = "default"
 
@@ -17,19 +24,24 @@ class Project:
     """A tenant: the unit of limits, usage and isolation. `id` is a stable slug."""
 
     id: str
-    requests_per_minute: int | None = None
+    limits: Limits = NO_LIMITS
     reduction: ReductionPolicy = field(default_factory=ReductionPolicy)
     routing: RoutingPolicy = field(default_factory=RoutingPolicy)
     response_cache: ResponseCachePolicy = field(default_factory=ResponseCachePolicy)
+    reliability: ReliabilityPolicy = field(default_factory=ReliabilityPolicy)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated key: its project, its id in the table (or "bootstrap") and its scopes."""
+    """An authenticated key: its project, its id in the table (or "bootstrap") and its scopes.
+
+    `limits` are the key's own, beside those of the project.
+    """
 
     project: Project
     key_id: str
     scopes: frozenset[str]
+    limits: Limits = NO_LIMITS
 
     def may(self, scope: str) -> bool:
         """True when the key carries the scope ("chat", "admin")."""

@@ -5,6 +5,7 @@ place that decides. A conversation keeps the policies it began with, where chang
 change what was already sent.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -82,3 +83,47 @@ class ResponseCachePolicy:
     answers: Literal["off", "deterministic", "all"] = "deterministic"
     ttl_seconds: int = 1800
     semantic_threshold: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityPolicy:
+    """What is done when a model cannot be had, or is slow.
+
+    `fallbacks` maps the id of a model to that of the one that is asked instead. An answer that has
+    not begun `hedge_after_seconds` later is asked for a second time, 0 for never.
+    """
+
+    fallbacks: Mapping[str, str] = field(default_factory=dict)
+    hedge_after_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What may be used, of a project or of a key; 0 is without limit.
+
+    Budgets are in US dollars, of the UTC day and month.
+    """
+
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
+    concurrent_requests: int = 0
+    budget_day_usd: float = 0.0
+    budget_month_usd: float = 0.0
+
+    @property
+    def has_budget(self) -> bool:
+        """True when money is counted."""
+        return self.budget_day_usd > 0 or self.budget_month_usd > 0
+
+    @property
+    def needs_settlement(self) -> bool:
+        """True when it matters what a request has used, or that it has ended."""
+        return self.tokens_per_minute > 0 or self.concurrent_requests > 0 or self.has_budget
+
+    @property
+    def any(self) -> bool:
+        """True when anything is limited."""
+        return self.requests_per_minute > 0 or self.needs_settlement
+
+
+NO_LIMITS = Limits()

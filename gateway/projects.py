@@ -9,10 +9,10 @@ import asyncio
 import hmac
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pydantic import SecretStr
 
@@ -20,9 +20,12 @@ from gateway.config import Settings
 from gateway.context import DEFAULT_PROJECT_ID, Caller, Project
 from gateway.errors import AuthenticationError, UnavailableError
 from gateway.policies import (
+    NO_LIMITS,
     CachePolicy,
     ContextPolicy,
+    Limits,
     ReductionPolicy,
+    ReliabilityPolicy,
     ResponseCachePolicy,
     RoutingPolicy,
     TextPolicy,
@@ -57,8 +60,12 @@ class KeyRecord(Protocol):
         """What the key may do: "chat", "admin"."""
 
     @property
-    def requests_per_minute(self) -> int | None:
-        """The limit for this key, None for the default one."""
+    def project_limits(self) -> Mapping[str, Any]:
+        """The limits set for the project, by the names of `Limits`."""
+
+    @property
+    def key_limits(self) -> Mapping[str, Any]:
+        """The limits set for the key itself."""
 
     @property
     def expires_at(self) -> datetime | None:
@@ -87,7 +94,10 @@ class _Known:
 
 
 class Projects:
-    """Resolves keys. `hash_key` is the digest the store knows keys by."""
+    """Resolves keys. `hash_key` is the digest the store knows keys by.
+
+    `fallbacks` says which model is asked when another cannot be had, by id.
+    """
 
     def __init__(
         self,
@@ -95,8 +105,10 @@ class Projects:
         store: ProjectStore | None,
         hash_key: Callable[[str], str],
         clock: Callable[[], float] = time.monotonic,
+        fallbacks: Mapping[str, str] | None = None,
     ) -> None:
         self._settings = settings
+        self._fallbacks = fallbacks or {}
         self._store = store
         self._hash_key = hash_key
         self._clock = clock
@@ -107,7 +119,7 @@ class Projects:
         self._free_lookups = asyncio.Semaphore(_MAX_LOOKUPS_AT_ONCE)
         self._store_failed_at: float | None = None
 
-    def policy(self, project_id: str, requests_per_minute: int | None = None) -> Project:
+    def policy(self, project_id: str, limits: Mapping[str, Any] | None = None) -> Project:
         """The project with everything that is set for it: its own values over the settings'.
 
         The one place where a per-project switch is decided.
@@ -115,7 +127,7 @@ class Projects:
         settings = self._settings
         return Project(
             project_id,
-            requests_per_minute or settings.rate_limit_rpm,
+            self._limits(replace(default_limits(settings), **(limits or {}))),
             reduction=reduction_policy(settings),
             routing=RoutingPolicy(settings.enable_smart_routing, settings.opus_routing_threshold),
             response_cache=ResponseCachePolicy(
@@ -123,6 +135,7 @@ class Projects:
                 settings.cache_ttl_seconds,
                 settings.semantic_cache_threshold,
             ),
+            reliability=ReliabilityPolicy(self._fallbacks, settings.hedge_after_seconds),
         )
 
     def cached(self, raw_key: str) -> Caller | None:
@@ -168,6 +181,12 @@ class Projects:
         for lookup in lookups:
             lookup.cancel()
         await asyncio.gather(*lookups, return_exceptions=True)
+
+    def _limits(self, limits: Limits) -> Limits:
+        """The limits, without those of rates when they are switched off; budgets always hold."""
+        if self._settings.rate_limit_enabled:
+            return limits
+        return replace(limits, requests_per_minute=0, tokens_per_minute=0, concurrent_requests=0)
 
     # --- keys of the settings ---
 
@@ -230,9 +249,10 @@ class Projects:
             self._known.pop(digest, None)
             _put_bounded(self._unknown, digest, now + _UNKNOWN_FOR_SECONDS)
             return None
-        project = self.policy(record.project_id, record.requests_per_minute)
+        project = self.policy(record.project_id, record.project_limits)
+        own_limits = self._limits(replace(NO_LIMITS, **record.key_limits))
         known = _Known(
-            Caller(project, record.key_id, record.scopes),
+            Caller(project, record.key_id, record.scopes, own_limits),
             now + _REFRESH_AFTER_SECONDS,
             now + _FORGET_AFTER_SECONDS,
             record.expires_at,
@@ -266,6 +286,17 @@ def _put_bounded(table: OrderedDict[str, _Value], key: str, value: _Value) -> No
 
 def _secret(value: SecretStr | None) -> str:
     return value.get_secret_value() if value is not None else ""
+
+
+def default_limits(settings: Settings) -> Limits:
+    """What the settings allow a project."""
+    return Limits(
+        requests_per_minute=settings.rate_limit_rpm,
+        tokens_per_minute=settings.rate_limit_tpm,
+        concurrent_requests=settings.max_concurrent_requests,
+        budget_day_usd=settings.budget_day_usd,
+        budget_month_usd=settings.budget_month_usd,
+    )
 
 
 def reduction_policy(settings: Settings) -> ReductionPolicy:

@@ -6,8 +6,25 @@ from pydantic import BaseModel, Field
 class ReliabilitySettings(BaseModel):
     """Limits, retries, breakers and connections."""
 
-    rate_limit_enabled: bool = Field(default=True, description="Count requests per minute")
+    rate_limit_enabled: bool = Field(
+        default=True, description="Limit requests, tokens and requests at once; budgets always hold"
+    )
     rate_limit_rpm: int = Field(default=60, ge=1, description="Requests per minute and project")
+    rate_limit_tpm: int = Field(
+        default=0, ge=0, description="Tokens per minute and project, in and out; 0 = no limit"
+    )
+    max_concurrent_requests: int = Field(
+        default=0, ge=0, description="Requests and streams of a project at once; 0 = no limit"
+    )
+    budget_day_usd: float = Field(
+        default=0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="US dollars a project may spend in a UTC day; 0 = no limit",
+    )
+    budget_month_usd: float = Field(
+        default=0.0, ge=0, allow_inf_nan=False, description="The same for a UTC month"
+    )
     circuit_breaker_enabled: bool = Field(
         default=True, description="Stop asking an upstream that keeps failing"
     )
@@ -23,6 +40,24 @@ class ReliabilitySettings(BaseModel):
         default=1.0,
         ge=0,
         description="Seconds; the random wait after attempt n is up to base * 2^(n-1)",
+    )
+    retry_deadline_seconds: float = Field(
+        default=60.0, gt=0, description="No retry begins later than this after the first attempt"
+    )
+    retry_budget_ratio: float = Field(
+        default=0.2,
+        ge=0,
+        description="Share of an upstream's requests that may be retries, beyond a few a second",
+    )
+    model_fallbacks: str = Field(
+        default="",
+        description="What to ask when a model cannot be had, as "
+        "claude-opus-5-5>claude-sonnet-5-5; empty = report the error",
+    )
+    hedge_after_seconds: float = Field(
+        default=0.0,
+        ge=0,
+        description="Ask a second time when an answer has not begun by then; 0 = never",
     )
     api_processes: int = Field(
         default=1,

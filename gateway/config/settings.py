@@ -5,6 +5,7 @@ the variable and never its value.
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from gateway.config.reliability import ReliabilitySettings
 from gateway.config.retention import RetentionSettings
 from gateway.config.upstream import UpstreamSettings
 from gateway.errors import GatewayError
+
+_API_KEY = re.compile(r'"api_key"\s*:\s*"([^"]+)"')
 
 
 class SettingsError(GatewayError):
@@ -99,7 +102,12 @@ def _as_env(value: object) -> str:
 def secret_values(settings: Settings) -> list[str]:
     """Every secret in the settings, for the log to leave out wherever it turns up."""
     values = (getattr(settings, name) for name in Settings.model_fields)
-    return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+    secrets = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+    # Several keys in one value: each of them is a secret.
+    keys = settings.anthropic_api_key.get_secret_value() if settings.anthropic_api_key else ""
+    upstreams = settings.upstreams.get_secret_value() if settings.upstreams else ""
+    inside = [*keys.split(","), *_API_KEY.findall(upstreams)]
+    return [*secrets, *(key.strip() for key in inside if key.strip())]
 
 
 def redacted(settings: Settings) -> dict[str, Any]:

@@ -7,12 +7,18 @@ class UpstreamSettings(BaseModel):
     """Claude's API, and how long it is waited for."""
 
     anthropic_api_key: SecretStr | None = Field(
-        default=None, description="Key for Claude's API; without one the simulator answers"
+        default=None,
+        description="Key for Claude's API, or a comma list; without one the simulator answers",
     )
     anthropic_base_url: str = Field(
         default="https://api.anthropic.com",
         pattern=r"^https?://[^\s/]+[^\s]*$",
         description="Any server that speaks the Messages API",
+    )
+    upstreams: SecretStr | None = Field(
+        default=None,
+        description="JSON list of several upstreams instead of ANTHROPIC_*: objects with name, "
+        "base_url, api_key and, if wanted, weight, requests_per_minute, concurrent_requests",
     )
     upstream_is_simulator: bool = Field(
         default=False,

@@ -9,7 +9,7 @@ from decimal import Decimal
 from gateway.catalog.models import Catalog
 from gateway.context import RequestContext
 from gateway.errors import GatewayError, UpstreamError
-from gateway.pipeline.attempts import FailedAttempt
+from gateway.pipeline.attempts import Begun, FailedAttempt, tell_breaker
 from gateway.pipeline.client_identity import client_conversation_key, client_family
 from gateway.pipeline.ledger import (
     MESSAGES_ENDPOINT,
@@ -22,7 +22,8 @@ from gateway.protocols.shared.usage import UsageMeter
 from gateway.reduction.ledger import was_reduced
 from gateway.reduction.pass_guard import PassGuard
 from gateway.reduction.report import ReductionReport
-from gateway.reliability.circuit_breaker import Passage
+from gateway.reliability.limits import micro_dollars
+from gateway.reliability.reservation import Reservation
 from gateway.routing.names import Route
 from gateway.telemetry import series
 from gateway.telemetry.metrics import MetricStore
@@ -77,9 +78,7 @@ class Accounting:
     upstream: str
     pass_guard: PassGuard | None = None
 
-    def open(
-        self, context: RequestContext, asked: Asked, route: Route, passage: Passage
-    ) -> "Account":
+    def open(self, context: RequestContext, asked: Asked, route: Route) -> "Account":
         """Journal an admitted request and count it as active."""
         caller = context.known_caller()
         started_at, day = now()
@@ -107,7 +106,7 @@ class Accounting:
         )
         self.journal.open(opened)
         self.metrics.add(series.ACTIVE_REQUESTS, (route.model.id,), 1)
-        return Account(self, opened, context, passage, report)
+        return Account(self, opened, context, report)
 
     def refusals(self, context: RequestContext) -> "_Refusals":
         """Count what is turned away before it is admitted; errors pass on. Use `with`."""
@@ -148,19 +147,19 @@ class Account:
     """The account of one request, from `open` to exactly one close.
 
     `report` tells what was done to its prompt, None when no pass has seen it.
-    `attempts` is how many were made at the upstream until it began to answer.
+    `begun` is the upstream's answer, None before there is one.
     `on_begin` is told the tokens of the prompt when the upstream begins to answer; `on_close` is
-    called at the close.
+    called at the close. `reservation` is settled by what was used.
     """
 
     accounting: Accounting
     opened: RequestOpened
     context: RequestContext
-    passage: Passage
     report: ReductionReport | None = None
     on_begin: Callable[[int], None] | None = None
     on_close: Callable[[], None] | None = None
-    attempts: int = 1
+    reservation: Reservation | None = None
+    begun: Begun | None = None
     _is_free: bool = False
     _first_token_ms: float | None = None
     _began_at: float | None = None
@@ -183,19 +182,17 @@ class Account:
                 self.opened.event_id,
                 meter,
                 model=self._served_model(meter),
-                upstream=self.opened.upstream,
+                upstream=self._served_upstream,
                 first_token_ms=self._first_token_ms,
             )
 
     def failed(self, error: GatewayError) -> None:
         """Close a request whose upstream never began a good answer."""
         self._close(NOTHING_USED, self.opened.model, _failure(error))
-        self._report(error)
 
     def left(self) -> None:
         """Close a request whose client left before the upstream began."""
         self._close(NOTHING_USED, self.opened.model, Outcome("aborted", _CLIENT_CLOSED))
-        self.passage.dropped()
 
     def settle(self, meter: UsageMeter, failure: GatewayError | None, cut: bool) -> None:
         """Close a request whose answer began. Synchronous: it runs while the client leaves."""
@@ -213,13 +210,13 @@ class Account:
         if estimated:
             outcome = dataclasses.replace(outcome, estimated=True)
         self._close(usage, self._served_model(meter), outcome)
-        if failure is not None:
-            self.accounting.attempt_failed(self._cut_attempt(failure))
-            self._report(failure)
-        elif cut or self._is_free:
-            self.passage.dropped()
-        else:
-            self.passage.succeeded()
+        if self.begun is not None:
+            self._report(self.begun, failure, cut)
+
+    @property
+    def _served_upstream(self) -> str:
+        """Who answers, or was to answer."""
+        return (self.begun.upstream if self.begun is not None else "") or self.opened.upstream
 
     def _served_model(self, meter: UsageMeter) -> str:
         """The model the upstream names, when the table knows it, else the one that was asked."""
@@ -238,12 +235,15 @@ class Account:
         outcome = dataclasses.replace(
             outcome,
             model=model,
+            upstream=self._served_upstream,
             cost_usd=cost,
             price_date=None if cost is None else accounting.catalog.collected_on,
             latency_ms=seconds * 1000,
             first_token_ms=self._first_token_ms,
         )
         accounting.journal.close(close_event(self.opened, outcome, usage, ledger_of(savings)))
+        if self.reservation is not None:
+            self.reservation.settle(_all_tokens(usage), micro_dollars(float(cost or 0)))
         self._count(usage, model, outcome, seconds)
         if known is not None and usage is not NOTHING_USED:
             count_cache_tokens(accounting.metrics, usage)
@@ -277,26 +277,32 @@ class Account:
         if usage.cache_read_tokens:
             metrics.add(series.CACHE_HITS, ("prompt",))
 
-    def _cut_attempt(self, failure: GatewayError) -> FailedAttempt:
-        """What failed after the answer had begun; it is not tried again."""
-        opened = self.opened
-        return FailedAttempt(
-            opened.upstream,
-            opened.model,
-            self.attempts,
-            failure if isinstance(failure, UpstreamError) else UpstreamError(failure.message),
-            self.context,
-            is_final=True,
-        )
+    def _report(self, begun: Begun, failure: GatewayError | None, cut: bool) -> None:
+        """Tell the breaker how an answer that had begun went on."""
+        passage = begun.passage
+        if failure is not None:
+            error = failure if isinstance(failure, UpstreamError) else None
+            self.accounting.attempt_failed(
+                FailedAttempt(
+                    self._served_upstream,
+                    self.opened.model,
+                    begun.attempts,
+                    error or UpstreamError(failure.message),
+                    self.context,
+                    is_final=True,
+                )
+            )
+            if passage is not None and error is not None:
+                tell_breaker(passage, error)
+        elif passage is not None and not cut:
+            passage.succeeded()
+        if passage is not None:
+            passage.dropped()  # unless it has reported
 
-    def _report(self, error: GatewayError) -> None:
-        """Tell the breaker: only the upstream's own failures count against it."""
-        if isinstance(error, UpstreamError) and (
-            error.upstream_status is None or error.upstream_status >= 500
-        ):
-            self.passage.failed()
-        else:
-            self.passage.succeeded()
+
+def _all_tokens(usage: TokenUsage) -> int:
+    written = usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
+    return usage.input_tokens + usage.cache_read_tokens + written + usage.output_tokens
 
 
 def _bounded(text: str | None) -> str | None:

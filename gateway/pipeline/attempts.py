@@ -8,25 +8,33 @@ overloaded upstream answers 200 and then sends an error event.
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from gateway import wire
 from gateway.context import RequestContext
-from gateway.errors import UpstreamCutError, UpstreamError, UpstreamTimeoutError
+from gateway.errors import (
+    UnavailableError,
+    UpstreamCutError,
+    UpstreamError,
+    UpstreamTimeoutError,
+)
+from gateway.pipeline.hedging import first_to_begin
 from gateway.protocols.shared.failures import (
     unreadable_event,
     upstream_error,
     upstream_event_error,
 )
 from gateway.protocols.shared.sse import SSEFramer
-from gateway.reliability.retry import RetryPolicy
-from gateway.upstream.transport import UpstreamTransport
+from gateway.reliability.circuit_breaker import CircuitBreaker, Passage
+from gateway.reliability.retry import RetryBudget, RetryPolicy, is_of_the_key
+from gateway.upstream.pool import Upstream, UpstreamPool
 
 _log = logging.getLogger("gateway.upstream")
 
 _ERROR_BODY_LIMIT_BYTES = 2**20
+_REFUSED_KEY_SECONDS = 60.0  # it may have been put right by then
 
 Event = tuple[str, bytes]
 
@@ -48,15 +56,21 @@ def no_repair(_: UpstreamError) -> Repair | None:
 class UpstreamCall:
     """What is sent upstream for one request.
 
-    `client_retries` is how often the client has repeated it already; `repair` offers another body
-    after a refusal that the gateway itself has caused. `context` is None for what no client asked.
+    `family` is the model's class, for the breaker; `affinity` names the conversation, which keeps
+    its upstream. `client_retries` is how often the client has repeated it already; `repair` offers
+    another body after a refusal that the gateway itself has caused. `context` is None for what no
+    client asked. An answer that has not begun `hedge_after_seconds` later is asked for a second
+    time, 0 for never.
     """
 
     path: str
     body: bytes
     headers: Mapping[str, str]
     model: str
+    family: str = "other"
+    affinity: str = ""
     streamed: bool = True
+    hedge_after_seconds: float = 0.0
     client_retries: int = 0
     repair: Callable[[UpstreamError], Repair | None] = no_repair
     context: RequestContext | None = None
@@ -103,7 +117,7 @@ class Begun:
     """An upstream answer that has begun well: the rest comes from `response`.
 
     `raw` are the bytes read so far and `events` what they hold; both are empty for an answer that
-    is not streamed.
+    is not streamed. `passage` waits for how the rest goes; None when no upstream was asked.
     """
 
     response: AnswerBody
@@ -111,84 +125,221 @@ class Begun:
     events: list[Event]
     raw: bytes
     attempts: int
+    upstream: str = ""
+    passage: Passage | None = None
+    hedged: bool = False
+
+
+@dataclass(slots=True)
+class _Course:
+    """How the attempts of one request have gone so far.
+
+    `failed` are upstreams to leave alone for now; `counted` those whose breaker knows of a failure:
+    a request that fails three times is one that fails, not three.
+    """
+
+    call: UpstreamCall
+    order: Sequence[Upstream]
+    started: float
+    attempt: int = 0
+    repaired: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
+    counted: set[str] = field(default_factory=set)
+    error: UpstreamError | None = None
 
 
 @dataclass(slots=True)
 class Attempts:
-    """Sends requests to one upstream by the rules of `policy`.
+    """Sends requests to the upstreams of `pool` by the rules of `policy`.
 
-    `upstream` is its name; `on_failure` is told of every failed attempt, for metrics and error
-    events; `error_of` makes the error of an answer's status, headers and body.
+    `on_failure` is told of every failed attempt, for metrics and error events; `error_of` makes the
+    error of an answer's status, headers and body.
     """
 
-    upstream: str
-    transport: UpstreamTransport
+    pool: UpstreamPool
+    breaker: CircuitBreaker
     policy: RetryPolicy
     on_failure: Callable[[FailedAttempt], None]
     error_of: Callable[[int, Mapping[str, str], bytes], UpstreamError] = upstream_error
+    budgets: dict[str, RetryBudget] = field(default_factory=dict)
 
     async def begin(self, call: UpstreamCall) -> Begun:
-        """The first good answer. Raises the last UpstreamError when none comes."""
-        repaired: set[str] = set()
-        attempt = 0
-        started = asyncio.get_running_loop().time()
+        """The first good answer. Raises the last UpstreamError when none comes, and
+        CircuitOpenError when nobody may be asked.
+        """
+        affinity = call.affinity or (call.context.request_id if call.context else "")
+        course = _Course(call, self.pool.order(affinity), asyncio.get_running_loop().time())
+        upstream = self._choose(course)
+        self._budget(upstream).request()
         while True:
-            attempt += 1
+            course.attempt += 1
             try:
-                return await self._once(call, attempt)
+                if call.hedge_after_seconds > 0 and course.attempt == 1:
+                    return await self._hedged(course, upstream)
+                return await self._once(course, upstream, course.attempt)
             except UpstreamError as error:
-                repair = call.repair(error)
-                if repair is not None and repair.name not in repaired:
-                    repaired.add(repair.name)
-                    self._failed(call, attempt, error, is_final=False)
-                    call = replace(call, body=repair.body)
-                    continue
-                elapsed = asyncio.get_running_loop().time() - started
-                delay = self.policy.delay(error, attempt, elapsed, call.client_retries)
-                self._failed(call, attempt, error, is_final=delay is None)
-                if delay is None:
-                    raise
-                _log.info("upstream_retry", extra={"attempt": attempt, "code": error.code})
-                await asyncio.sleep(delay)
+                upstream = await self._after(course, upstream, error)
 
-    def _failed(
-        self, call: UpstreamCall, attempt: int, error: UpstreamError, *, is_final: bool
-    ) -> None:
-        self.on_failure(
-            FailedAttempt(self.upstream, call.model, attempt, error, call.context, is_final)
+    async def _after(self, course: _Course, upstream: Upstream, error: UpstreamError) -> Upstream:
+        """Who is asked next after a failure, once it is time. Raises `error` when nobody is."""
+        course.error = error
+        call = course.call
+        repair = call.repair(error)
+        if repair is not None and repair.name not in course.repaired:
+            course.repaired.add(repair.name)
+            self._failed(course, upstream, error, is_final=False)
+            course.call = replace(call, body=repair.body)
+            return upstream
+        if is_of_the_key(error):
+            upstream.cool(_REFUSED_KEY_SECONDS)
+        elif _is_limited(error):
+            upstream.cool(error.retry_after_seconds)
+        course.failed.add(upstream.name)
+        following, delay = self._following(course, upstream, error)
+        if following is None or not self._budget(following).retry():
+            self._failed(course, upstream, error, is_final=True)
+            raise error
+        self._failed(course, upstream, error, is_final=False)
+        _log.info(
+            "upstream_retry",
+            extra={"attempt": course.attempt, "code": error.code, "upstream": following.name},
+        )
+        if delay > 0:
+            await asyncio.sleep(delay)
+        return following
+
+    def _following(
+        self, course: _Course, upstream: Upstream, error: UpstreamError
+    ) -> tuple[Upstream | None, float]:
+        """The upstream of the next attempt and the wait before it; None when there is none."""
+        elapsed = asyncio.get_running_loop().time() - course.started
+        others = [each for each in course.order if each.name not in course.failed]
+        other = self._available(course.call, others)
+        if other is not None and self.policy.may_escape(
+            error, course.attempt, elapsed, course.call.client_retries
+        ):
+            return other, 0.0
+        delay = self.policy.delay(error, course.attempt, elapsed, course.call.client_retries)
+        if delay is None:
+            return None, 0.0
+        course.failed.clear()
+        again = self._available(course.call, [upstream, *course.order])
+        return again, delay
+
+    def _choose(self, course: _Course) -> Upstream:
+        """The first upstream of the order that may be asked now."""
+        upstream = self._available(course.call, course.order)
+        if upstream is not None:
+            return upstream
+        # Says how long it takes until one may be asked.
+        for each in course.order:
+            if each.has_room:
+                self.breaker.enter(each.circuit(course.call.family)).dropped()
+        raise UnavailableError("every upstream is at its limit", retry_after_seconds=1.0)
+
+    def _available(self, call: UpstreamCall, order: Sequence[Upstream]) -> Upstream | None:
+        for upstream in order:
+            if upstream.has_room and self.breaker.may_enter(upstream.circuit(call.family)):
+                return upstream
+        return None
+
+    async def _hedged(self, course: _Course, upstream: Upstream) -> Begun:
+        """The first attempt, with a second one beside it when it is slow to begin."""
+        call = course.call
+        others = [each for each in course.order if each is not upstream]
+        other = self._available(call, others) or upstream
+
+        async def second() -> Begun:
+            if not self._budget(other).retry():
+                raise UpstreamTimeoutError("the upstream is slow to begin", status=504)
+            return replace(await self._once(course, other, 2), hedged=True)
+
+        return await first_to_begin(
+            lambda: self._once(course, upstream, 1), second, call.hedge_after_seconds
         )
 
-    async def _once(self, call: UpstreamCall, attempt: int) -> Begun:
-        response = await self.transport.open(call.path, call.body, call.headers)
+    def _failed(
+        self, course: _Course, upstream: Upstream, error: UpstreamError, *, is_final: bool
+    ) -> None:
+        call = course.call
+        self.on_failure(
+            FailedAttempt(upstream.name, call.model, course.attempt, error, call.context, is_final)
+        )
+
+    def _budget(self, upstream: Upstream) -> RetryBudget:
+        budget = self.budgets.get(upstream.name)
+        if budget is None:
+            budget = self.budgets[upstream.name] = RetryBudget(self.policy.budget_ratio)
+        return budget
+
+    async def _once(self, course: _Course, upstream: Upstream, attempt: int) -> Begun:
+        passage = self.breaker.enter(upstream.circuit(course.call.family))
+        try:
+            return await self._asked(course.call, upstream, attempt, passage)
+        except UpstreamError as error:
+            if upstream.name in course.counted:
+                passage.dropped()
+            else:
+                course.counted.add(upstream.name)
+                tell_breaker(passage, error)
+            raise
+        except BaseException:
+            passage.dropped()
+            raise
+
+    async def _asked(
+        self, call: UpstreamCall, upstream: Upstream, attempt: int, passage: Passage
+    ) -> Begun:
+        upstream.asked()
+        response = await upstream.transport.open(call.path, call.body, call.headers)
         try:
             if response.status != 200:
                 said = await response.read_all(_ERROR_BODY_LIMIT_BYTES)
                 raise self.error_of(response.status, response.headers, said)
-            begun = Begun(response, SSEFramer(), [], b"", attempt)
+            begun = Begun(
+                response, SSEFramer(), [], b"", attempt, upstream=upstream.name, passage=passage
+            )
             if call.streamed:
-                await self._first_event(begun)
+                await _first_event(begun, upstream.transport.first_byte_seconds)
             return begun
         except BaseException:
             response.abort()
             raise
 
-    async def _first_event(self, begun: Begun) -> None:
-        """Read up to the first event; whatever goes wrong until then may be tried again."""
-        seconds = self.transport.first_byte_seconds
-        try:
-            if _has_begun(_events_in(begun.response.arrived(), begun)):
-                return  # it came with the head, so no timer is needed
-            async with asyncio.timeout(seconds) as deadline:
-                while not _has_begun(await _more_events(begun)):
-                    # Only pings so far: the upstream lives and thinks.
-                    deadline.reschedule(asyncio.get_running_loop().time() + seconds)
-        except TimeoutError as error:
-            raise UpstreamTimeoutError(
-                "the upstream did not answer in time", status=504, retryable=True
-            ) from error
-        except (UpstreamCutError, UpstreamTimeoutError) as error:
-            error.retryable = True
-            raise
+
+async def _first_event(begun: Begun, seconds: float) -> None:
+    """Read up to the first event; whatever goes wrong until then may be tried again."""
+    try:
+        if _has_begun(_events_in(begun.response.arrived(), begun)):
+            return  # it came with the head, so no timer is needed
+        async with asyncio.timeout(seconds) as deadline:
+            while not _has_begun(await _more_events(begun)):
+                # Only pings so far: the upstream lives and thinks.
+                deadline.reschedule(asyncio.get_running_loop().time() + seconds)
+    except TimeoutError as error:
+        raise UpstreamTimeoutError(
+            "the upstream did not answer in time", status=504, retryable=True
+        ) from error
+    except (UpstreamCutError, UpstreamTimeoutError) as error:
+        error.retryable = True
+        raise
+
+
+def tell_breaker(passage: Passage, error: UpstreamError) -> None:
+    """Tell the breaker: only the upstream's own failures count against it."""
+    if error.upstream_status is None or error.upstream_status >= 500:
+        passage.failed()
+    else:
+        passage.succeeded()
+
+
+def _is_limited(error: UpstreamError) -> bool:
+    """True when the limit of the key is used up; a 429 that tells no times is about the request."""
+    headers = error.upstream_headers
+    return error.upstream_status == 429 and (
+        error.retry_after_seconds is not None
+        or any(name.startswith("anthropic-ratelimit-") for name in headers)
+    )
 
 
 async def _more_events(begun: Begun) -> list[Event]:

@@ -14,7 +14,7 @@ from gateway.context import RequestContext
 from gateway.errors import UpstreamError
 from gateway.pipeline.accounting import Account
 from gateway.pipeline.attempts import Begun, Event, Repair, UpstreamCall
-from gateway.pipeline.live import LivePipeline, Prepared
+from gateway.pipeline.live import LivePipeline, Prepared, Started
 from gateway.pipeline.reply import NOBODY, AnswerListener
 from gateway.protocols.shared.sse import SSEFramer
 from gateway.response_cache.answer import given_again
@@ -30,13 +30,11 @@ class CachedAnswers:
     live: LivePipeline
     cache: ResponseCache
 
-    async def begin(
-        self, context: RequestContext, account: Account, prepared: Prepared
-    ) -> tuple[Begun, AnswerListener]:
+    async def begin(self, context: RequestContext, account: Account, prepared: Prepared) -> Started:
         """The beginning of an answer, and who is to hear it; without one the account is closed."""
         question = self._question(context, prepared)
         if question is None:
-            return await self.live.begin(account, prepared.call), prepared.listener
+            return await self.live.begin(context, account, prepared)
         try:
             found = await self.cache.find(question)
         except asyncio.CancelledError:
@@ -48,8 +46,11 @@ class CachedAnswers:
         if found.asking is None:
             raise RuntimeError("neither an answer nor somebody to bring one")
         account.on_close = found.asking.ended
-        begun = await self.live.begin(account, _watched(prepared.call, found.asking))
-        return begun, _Both(prepared.listener, found.asking)
+        watched = replace(prepared, call=_watched(prepared.call, found.asking))
+        started = await self.live.begin(context, account, watched)
+        if started.prepared is not watched:
+            found.asking.changed()  # another model's answer is none to this question
+        return replace(started, listener=_Both(started.listener, found.asking))
 
     def _question(self, context: RequestContext, prepared: Prepared) -> Question | None:
         if prepared.keepable is None:
@@ -66,7 +67,7 @@ class CachedAnswers:
 
     def _again(
         self, context: RequestContext, account: Account, prepared: Prepared, answer: Answer
-    ) -> tuple[Begun, AnswerListener]:
+    ) -> Started:
         """The kept answer, under a new id."""
         same = answer.similarity is None
         context.response_headers["X-Cache"] = "HIT"
@@ -77,7 +78,7 @@ class CachedAnswers:
         account.costs_nothing()
         events = given_again(answer.events, with_thinking=same)
         begun = Begun(ArrivedAnswer(), SSEFramer(), events, b"", 0)
-        return begun, prepared.listener if same else NOBODY
+        return Started(prepared, begun, prepared.listener if same else NOBODY)
 
 
 class ArrivedAnswer:

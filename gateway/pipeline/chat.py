@@ -5,12 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway import wire
+from gateway.catalog.models import Model
 from gateway.context import RequestContext
 from gateway.pipeline.accounting import Account
-from gateway.pipeline.attempts import Begun
 from gateway.pipeline.cached_answers import CachedAnswers
-from gateway.pipeline.live import PLAINLY, LivePipeline, Prepared
-from gateway.pipeline.reply import AnswerListener, AssembledReply, Reply, StreamedReply
+from gateway.pipeline.live import PLAINLY, LivePipeline, Prepared, Started
+from gateway.pipeline.reply import AssembledReply, Reply, StreamedReply
 from gateway.protocols.chat_dialects import translate
 from gateway.protocols.openai_chat_answer import answer
 from gateway.protocols.openai_chat_stream import ChatStream
@@ -30,35 +30,38 @@ class ChatPipeline:
 
     async def open_chat(self, context: RequestContext, body: bytes) -> Reply:
         """The reply to an OpenAI chat completion."""
-        return await self._open(context, lambda: wire.loads_object(body), None)
+        return await self._open(context, body, wire.loads_object, None)
 
     async def open_simple_chat(self, context: RequestContext, body: bytes) -> Reply:
         """The reply to `POST /chat`."""
-        return await self._open(context, lambda: chat_body(wire.loads_object(body)), plain_answer)
+        return await self._open(context, body, _plain_chat, plain_answer)
 
     async def _open(
-        self, context: RequestContext, parse: Callable[[], JSONObject], render: Render | None
+        self,
+        context: RequestContext,
+        body: bytes,
+        parse: Callable[[bytes], JSONObject],
+        render: Render | None,
     ) -> Reply:
         live = self.live
 
-        async def prepare() -> Prepared:
-            return await live.prepared(context, translate(parse()), PLAINLY)
+        async def prepare(instead: Model | None) -> Prepared:
+            return await live.prepared(context, translate(parse(body)), PLAINLY, instead)
 
-        prepared, account = await live.admit(context, prepare)
-        begun, listener = await self.answers.begin(context, account, prepared)
-        return _chat_reply(context, account, (begun, listener), prepared, render)
+        prepared, account = await live.admit(context, body, prepare)
+        started = await self.answers.begin(context, account, prepared)
+        return _chat_reply(context, account, started, render)
 
 
 def _chat_reply(
     context: RequestContext,
     account: Account,
-    answer_begun: tuple[Begun, AnswerListener],
-    prepared: Prepared,
+    started: Started,
     render: Render | None,
 ) -> Reply:
     """The reply in the form the client asked for, with the events so far already in it."""
-    plan, created = prepared.plan, int(time.time())
-    begun, listener = answer_begun
+    plan, created = started.prepared.plan, int(time.time())
+    begun, listener = started.begun, started.listener
     if plan.stream:
         translator = ChatStream(plan, created, _completion_id(context))
         first = translator.feed(begun.events)
@@ -73,6 +76,10 @@ def _chat_reply(
         return wire.dumps(completion if render is None else render(completion))
 
     return AssembledReply(begun, assembler, whole, account.settle, listener)
+
+
+def _plain_chat(body: bytes) -> JSONObject:
+    return chat_body(wire.loads_object(body))
 
 
 def _completion_id(context: RequestContext) -> str:

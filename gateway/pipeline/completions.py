@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, replace
 
 from gateway import wire
+from gateway.catalog.models import Model
 from gateway.context import RequestContext
 from gateway.errors import GatewayError
 from gateway.pipeline.accounting import Account
@@ -36,14 +37,15 @@ class CompletionPipeline:
         """The reply to a completion request. Raises GatewayError before there is one."""
         plans: list[CompletionPlan] = []
 
-        async def prepare() -> Prepared:
+        async def prepare(instead: Model | None) -> Prepared:
             request = read_completion(wire.loads_object(body))
             plans.append(request.plan)
-            return await self._prepared(context, request)
+            return await self._prepared(context, request, instead)
 
-        prepared, account = await self.live.admit(context, prepare)
-        begun, listener = await self.answers.begin(context, account, prepared)
-        plan, reply, created = plans[0], prepared.plan, int(time.time())
+        prepared, account = await self.live.admit(context, body, prepare)
+        started = await self.answers.begin(context, account, prepared)
+        begun, listener = started.begun, started.listener
+        plan, reply, created = plans[0], started.prepared.plan, int(time.time())
         if reply.stream:
             translator = CompletionStream(reply, plan, created, context.request_id)
             first = translator.feed(begun.events)
@@ -60,11 +62,14 @@ class CompletionPipeline:
 
         return AssembledReply(begun, assembler, whole, account.settle, listener)
 
-    async def _prepared(self, context: RequestContext, request: CompletionRequest) -> Prepared:
+    async def _prepared(
+        self, context: RequestContext, request: CompletionRequest, instead: Model | None
+    ) -> Prepared:
         draft = translate(request.chat)
         draft.ignored += request.ignored
         # Nothing of it comes back in a later request, so no turn is kept.
-        return replace(await self.live.prepared(context, draft, _TYPING), listener=NOBODY)
+        prepared = await self.live.prepared(context, draft, _TYPING, instead)
+        return replace(prepared, listener=NOBODY)
 
 
 def _settles(account: Account, translator: CompletionStream) -> Settle:

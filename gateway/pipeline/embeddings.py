@@ -58,15 +58,15 @@ class EmbeddingPipeline:
                 )
         requests: list[EmbeddingRequest] = []
 
-        async def prepare() -> Prepared:
+        async def prepare(_: Model | None) -> Prepared:
             prefix = provider.names.prefix
             request = read_embedding(wire.loads_object(body), prefix, self.model)
             requests.append(request)
             return _prepared(provider, context, request)
 
-        prepared, account = await provider.admit(context, prepare)
-        begun = await provider.begin(account, prepared.call)
-        return EmbeddingReply(begun, requests[0], account.settle)
+        prepared, account = await provider.admit(context, body, prepare)
+        started = await provider.begin(context, account, prepared)
+        return EmbeddingReply(started.begun, requests[0], account.settle)
 
 
 class EmbeddingReply(Reply):
@@ -121,6 +121,7 @@ def _prepared(
         wire.dumps(request.body),
         _HEADERS,
         name,
+        family=route.model.family,
         streamed=False,
         client_retries=client_retry_count(context.headers),
         repair=repair,

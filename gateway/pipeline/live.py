@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from gateway import wire
 from gateway.catalog.models import Model
@@ -11,6 +12,7 @@ from gateway.errors import GatewayError, PermissionDeniedError
 from gateway.pipeline.accounting import Account, Accounting, Asked
 from gateway.pipeline.attempts import Attempts, Begun, UpstreamCall
 from gateway.pipeline.conversations import Conversation, Conversations
+from gateway.pipeline.fallback import next_model
 from gateway.pipeline.repairs import repairs_of
 from gateway.pipeline.reply import (
     NOBODY,
@@ -23,12 +25,13 @@ from gateway.protocols.model_fit import FitOptions, Fitted, fit_to_model
 from gateway.protocols.shared.draft import Draft, ReplyPlan
 from gateway.reduction.ledger import reduction_headers
 from gateway.reduction.report import ReductionReport
-from gateway.reliability.admission import AdmissionControl
-from gateway.reliability.circuit_breaker import CircuitBreaker
+from gateway.reliability.admission import AdmissionControl, PendingAdmission
+from gateway.reliability.limits import LimitReachedError
+from gateway.reliability.rate_headers import rate_headers
 from gateway.reliability.retry import client_retry_count
 from gateway.response_cache.question import Keepable, sampling_of
 from gateway.routing.names import ModelNames, Route
-from gateway.routing.router import Router, apply_decision
+from gateway.routing.router import Decision, Router, apply_decision, in_place_of
 from gateway.routing.variants import apply_variant
 from gateway.security.keys import read_key
 from gateway.telemetry import series
@@ -51,7 +54,7 @@ class Prepared:
     `client_key` is the client's own key for the conversation; `listener` hears the answer;
     `remember` is told the size of the prompt, in tokens, when the upstream begins to answer;
     `routing`, `reduction` and `unmarked` are for the usage row; `keepable` is set where the
-    response cache may have the answer.
+    response cache may have the answer. `instead` prepares the same request for another model.
     """
 
     plan: ReplyPlan
@@ -64,11 +67,42 @@ class Prepared:
     reduction: ReductionReport | None = None
     unmarked: bool = False
     keepable: Keepable | None = None
+    instead: "Prepare | None" = None
 
     @property
     def messages(self) -> list[JSONObject]:
         """What is sent of the conversation; nothing where its body is passed on unread."""
         return self.keepable.body["messages"] if self.keepable is not None else []
+
+
+Prepare = Callable[[Model | None], Awaitable[Prepared]]
+"""Prepares a request, for the model it asks for or for another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """An answer that has begun, to the request as it was sent in the end."""
+
+    prepared: Prepared
+    begun: Begun
+    listener: AnswerListener
+
+
+def upstream_call(
+    context: RequestContext, model: Model, path: str, conversation: str
+) -> UpstreamCall:
+    """A call whose body and headers are still to come, by the policies of the caller's project."""
+    return UpstreamCall(
+        path,
+        b"",
+        {},
+        model.id,
+        family=model.family,
+        affinity=conversation,
+        hedge_after_seconds=context.known_caller().project.reliability.hedge_after_seconds,
+        client_retries=client_retry_count(context.headers),
+        context=context,
+    )
 
 
 def as_it_is(_: Draft) -> None:
@@ -109,7 +143,6 @@ class LivePipeline:
     fit_options: FitOptions
     turns: Turns
     conversations: Conversations
-    breaker: CircuitBreaker
     attempts: Attempts
     accounting: Accounting
     upstream: str
@@ -129,31 +162,62 @@ class LivePipeline:
                 raise PermissionDeniedError("this key may not chat")
 
     async def admit(
-        self, context: RequestContext, prepare: Callable[[], Awaitable[Prepared]]
+        self, context: RequestContext, body: bytes, prepare: Prepare
     ) -> tuple[Prepared, Account]:
         """Prepare and admit a request; what is refused here is only counted."""
         with self.accounting.refusals(context):
             # Sent now, awaited when the translation is done: the round trip costs no time.
-            admission = self.admission.admit(context.known_caller())
-            prepared = await prepare()
-            await admission
-            family = prepared.route.model.family
-            passage = self.breaker.enter(f"{self.upstream}/{family}")
-            plan = prepared.plan
-            asked = Asked(
-                plan.asked_model,
-                plan.stream,
-                prepared.client_key,
-                routing=prepared.routing,
-                reduction=prepared.reduction,
-                unmarked=prepared.unmarked,
-            )
-            account = self.accounting.open(context, asked, prepared.route, passage)
-            account.on_begin = prepared.remember
-            return prepared, account
+            admission = self.admission.admit(context.known_caller(), body)
+            try:
+                prepared = replace(await prepare(None), instead=prepare)
+                await self._admitted(context, admission)
+                account = self._account(context, prepared)
+            except BaseException:
+                admission.drop()
+                raise
+        account.reservation = admission.reservation
+        return prepared, account
 
-    async def prepared(self, context: RequestContext, draft: Draft, how: Preparing) -> Prepared:
-        """The request of `draft` as it is sent: routed, with its stored turns put back, reduced."""
+    async def admit_free(
+        self, context: RequestContext, prepare: Callable[[], Awaitable[Prepared]]
+    ) -> Prepared:
+        """Prepare and admit a request that uses nothing, such as a count of tokens."""
+        admission = self.admission.admit(context.known_caller())
+        try:
+            prepared = await prepare()
+            await self._admitted(context, admission)
+        finally:
+            admission.drop()
+        return prepared
+
+    async def _admitted(self, context: RequestContext, admission: PendingAdmission) -> None:
+        """Wait for the admission, and tell the client of its limits whatever they say."""
+        try:
+            context.response_headers |= rate_headers(await admission)
+        except LimitReachedError as error:
+            context.response_headers |= rate_headers(error.admission)
+            raise
+
+    def _account(self, context: RequestContext, prepared: Prepared) -> Account:
+        asked = Asked(
+            prepared.plan.asked_model,
+            prepared.plan.stream,
+            prepared.client_key,
+            routing=prepared.routing,
+            reduction=prepared.reduction,
+            unmarked=prepared.unmarked,
+        )
+        account = self.accounting.open(context, asked, prepared.route)
+        account.on_begin = prepared.remember
+        return account
+
+    async def prepared(
+        self, context: RequestContext, draft: Draft, how: Preparing, instead: Model | None = None
+    ) -> Prepared:
+        """The request of `draft` as it is sent: routed, with its stored turns put back, reduced.
+
+        `instead` serves it in place of the model that would.
+        """
         # Sent now, beside the admission; what is known of the conversation and its turns comes back
         # in one round trip.
         conversation = self.conversations.open(context, draft)
@@ -161,8 +225,7 @@ class LivePipeline:
         conversation.shared.send()
         await conversation.load()
         await turns.load()
-        decision = self.router.decide(draft, conversation.asking(short=how.short))
-        conversation.decided(decision)
+        decision = self._decided(draft, conversation, how, instead)
         announce_decision(context, decision)
         model = decision.route.model
         if how.thinking_models - {model.id}:
@@ -189,16 +252,11 @@ class LivePipeline:
 
         body = finished(fitted.body)
         context.response_headers |= reduction_headers(reduction.report)
-        call = UpstreamCall(
-            "/v1/messages",
-            body,
-            _HEADERS if beta is None else {**_HEADERS, "anthropic-beta": beta},
-            model.id,
-            client_retries=client_retry_count(context.headers),
-            repair=repairs_of(
-                fitted, finished, lambda name, body: turns.repaired(name, body, model)
-            ),
-            context=context,
+        call = replace(
+            upstream_call(context, model, "/v1/messages", conversation.id),
+            body=body,
+            headers=_HEADERS if beta is None else {**_HEADERS, "anthropic-beta": beta},
+            repair=repairs_of(fitted, finished, partial(turns.repaired, model=model)),
         )
         return Prepared(
             fitted.reply,
@@ -211,6 +269,16 @@ class LivePipeline:
             reduction=reduction.report,
             keepable=Keepable(fitted.body, sampling_of(draft), reduction.report.held_out),
         )
+
+    def _decided(
+        self, draft: Draft, conversation: Conversation, how: Preparing, instead: Model | None
+    ) -> Decision:
+        """Who serves the request. What stands in for a model is nothing to remember."""
+        decision = self.router.decide(draft, conversation.asking(short=how.short))
+        if instead is not None:
+            return in_place_of(decision, instead)
+        conversation.decided(decision)
+        return decision
 
     async def _bare_turns(
         self, draft: Draft, conversation: Conversation, how: Preparing
@@ -252,18 +320,46 @@ class LivePipeline:
             for field in ignored:
                 self.accounting.metrics.add(series.IGNORED_FIELDS, (field,))
 
-    async def begin(self, account: Account, call: UpstreamCall) -> Begun:
-        """The upstream's first good answer; without one the account is closed."""
+    async def begin(self, context: RequestContext, account: Account, prepared: Prepared) -> Started:
+        """The upstream's first good answer, of another model where the project allows that;
+        without one the account is closed.
+        """
         try:
-            begun = await self.attempts.begin(call)
+            while True:
+                try:
+                    begun = await self.attempts.begin(prepared.call)
+                except GatewayError as error:
+                    prepared = await self._fallback(context, prepared, error)
+                else:
+                    break
         except GatewayError as error:
             account.failed(error)
             raise
         except asyncio.CancelledError:
             account.left()
             raise
-        account.attempts = begun.attempts
-        return begun
+        account.begun = begun
+        self._announce_attempts(context, begun)
+        return Started(prepared, begun, prepared.listener)
+
+    async def _fallback(
+        self, context: RequestContext, prepared: Prepared, error: GatewayError
+    ) -> Prepared:
+        """The request for the model that follows. Raises `error` when there is none."""
+        fallbacks = context.known_caller().project.reliability.fallbacks
+        model = next_model(fallbacks, prepared.route.model, error, self.names.catalog)
+        if model is None or prepared.instead is None:
+            raise error
+        following = replace(await prepared.instead(model), instead=prepared.instead)
+        context.set_header("X-Fallback", f"{prepared.route.model.id}: {error.code}")
+        return following
+
+    def _announce_attempts(self, context: RequestContext, begun: Begun) -> None:
+        headers = context.response_headers
+        if self.attempts.pool.has_choice:
+            headers["X-Upstream"] = begun.upstream
+        if begun.attempts > 1 or begun.hedged:
+            headers["X-Upstream-Attempts"] = str(begun.attempts)
 
 
 def _put_back(

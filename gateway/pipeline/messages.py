@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 
 from gateway import wire
+from gateway.catalog.models import Model
 from gateway.context import RequestContext
-from gateway.pipeline.attempts import UpstreamCall
 from gateway.pipeline.forward import ForwardedBody, ForwardedStream, UsageReader
-from gateway.pipeline.live import LivePipeline, Prepared
+from gateway.pipeline.live import LivePipeline, Prepared, upstream_call
 from gateway.pipeline.reply import Reply
 from gateway.protocols import anthropic_messages
 from gateway.protocols.anthropic_messages import MessagesRequest
@@ -14,7 +14,6 @@ from gateway.protocols.shared.draft import Draft, ReplyPlan
 from gateway.reduction.cache_plan import count_marks
 from gateway.reduction.ledger import reduction_headers
 from gateway.reduction.passes import marks_only
-from gateway.reliability.retry import client_retry_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +25,16 @@ class MessagesPipeline:
     async def open_messages(self, context: RequestContext, body: bytes) -> Reply:
         """The reply to a Messages request: Claude's own bytes."""
 
-        async def prepare() -> Prepared:
+        async def prepare(instead: Model | None) -> Prepared:
             request = anthropic_messages.read_request(body)
-            prepared = self._forwarded(context, request, body, "/v1/messages")
+            prepared = self._forwarded(context, request, body, "/v1/messages", instead)
             if context.known_caller().project.reduction.messages:
                 return await self._marked(context, request, prepared)
             return prepared
 
-        prepared, account = await self.live.admit(context, prepare)
-        begun = await self.live.begin(account, prepared.call)
+        prepared, account = await self.live.admit(context, body, prepare)
+        started = await self.live.begin(context, account, prepared)
+        prepared, begun = started.prepared, started.begun
         context.response_headers |= anthropic_messages.returned_headers(begun.response.headers)
         if not prepared.plan.stream:
             return ForwardedBody(begun, account.settle)
@@ -47,10 +47,12 @@ class MessagesPipeline:
         """The reply to a token count: free, so it leaves no usage."""
         live = self.live
         with live.accounting.refusals(context):
-            admission = live.admission.admit(context.known_caller())
-            request = anthropic_messages.read_request(body)
-            prepared = self._forwarded(context, request, body, "/v1/messages/count_tokens")
-            await admission
+
+            async def prepare() -> Prepared:
+                request = anthropic_messages.read_request(body)
+                return self._forwarded(context, request, body, "/v1/messages/count_tokens", None)
+
+            prepared = await live.admit_free(context, prepare)
             begun = await live.attempts.begin(replace(prepared.call, streamed=False))
         context.response_headers |= anthropic_messages.returned_headers(begun.response.headers)
         return ForwardedBody(begun, live.accounting.nothing_used)
@@ -85,24 +87,28 @@ class MessagesPipeline:
         )
 
     def _forwarded(
-        self, context: RequestContext, request: MessagesRequest, body: bytes, path: str
+        self,
+        context: RequestContext,
+        request: MessagesRequest,
+        body: bytes,
+        path: str,
+        instead: Model | None,
     ) -> Prepared:
         route = self.live.names.resolve(request.asked_model)
+        if instead is not None:
+            route = replace(route, model=instead, reason="fallback")
         self.live.announce(context, route, None)
         if route.variant is not None:  # the body is not ours to change
             context.set_header(
                 "X-Model-Warning", "words behind the model's name change nothing here"
             )
-        if self.live.names.catalog.find(request.asked_model) is None:
+        if instead is not None or self.live.names.catalog.find(request.asked_model) is None:
             body = anthropic_messages.with_model(body, route.model.id)
-        call = UpstreamCall(
-            path,
-            body,
-            anthropic_messages.upstream_headers(context.headers),
-            route.model.id,
+        call = replace(
+            upstream_call(context, route.model, path, request.user_key or ""),
+            body=body,
+            headers=anthropic_messages.upstream_headers(context.headers),
             streamed=request.stream,
-            client_retries=client_retry_count(context.headers),
-            context=context,
         )
         plan = ReplyPlan(request.asked_model, stream=request.stream)
         return Prepared(plan, route, call, request.user_key)

@@ -47,7 +47,12 @@ class ProviderVectors:
     async def _asked(self, text: str) -> Sequence[float]:
         request = read_embedding({"input": [text]}, "", self._model)
         call = UpstreamCall(
-            "/embeddings", wire.dumps(request.body), _HEADERS, self._model, streamed=False
+            "/embeddings",
+            wire.dumps(request.body),
+            _HEADERS,
+            self._model,
+            family="embeddings",
+            streamed=False,
         )
         begun = await self._attempts.begin(call)
         try:

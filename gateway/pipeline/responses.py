@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from gateway import wire
+from gateway.catalog.models import Model
 from gateway.context import RequestContext
 from gateway.errors import NotFoundError
 from gateway.pipeline.attempts import Event
@@ -78,12 +79,13 @@ class ResponsesPipeline:
         """The reply to a Responses request. Raises GatewayError before there is one."""
         requests: list[_Request] = []
 
-        async def prepare() -> Prepared:
+        async def prepare(instead: Model | None) -> Prepared:
             requests.append(await self._read(context, body))
-            return await self._prepared(context, requests[0])
+            return await self._prepared(context, requests[-1], instead)
 
-        prepared, account = await self.live.admit(context, prepare)
-        begun, listener = await self.answers.begin(context, account, prepared)
+        asked, account = await self.live.admit(context, body, prepare)
+        started = await self.answers.begin(context, account, asked)
+        prepared, begun, listener = started.prepared, started.begun, started.listener
         frame = _frame(requests[0], prepared)
         created = int(frame.envelope.clock())
         if prepared.plan.stream:
@@ -110,10 +112,11 @@ class ResponsesPipeline:
     async def open_input_tokens(self, context: RequestContext, body: bytes) -> Reply:
         """The reply to a token count: `{"object": "response.input_tokens", "input_tokens"}`."""
         with self.live.accounting.refusals(context):
-            admission = self.live.admission.admit(context.known_caller())
-            request = await self._read(context, body)
-            prepared = await self._prepared(context, request)
-            await admission
+
+            async def prepare() -> Prepared:
+                return await self._prepared(context, await self._read(context, body), None)
+
+            prepared = await self.live.admit_free(context, prepare)
             fitted = wire.loads(prepared.call.body)
             counted = {name: fitted[name] for name in _COUNTED if name in fitted}
             call = replace(
@@ -159,10 +162,12 @@ class ResponsesPipeline:
             found |= {item["id"]: item for item in items if isinstance(item.get("id"), str)}
         return found
 
-    async def _prepared(self, context: RequestContext, request: _Request) -> Prepared:
+    async def _prepared(
+        self, context: RequestContext, request: _Request, instead: Model | None
+    ) -> Prepared:
         translated = request.translated
         how = Preparing(client_carries=True, thinking_models=frozenset(translated.thinking_models))
-        return await self.live.prepared(context, translated.draft, how)
+        return await self.live.prepared(context, translated.draft, how, instead)
 
     def _keep(
         self,

@@ -1,179 +1,242 @@
-"""Admission: how many requests a project may send in a minute, counted over all processes.
+"""Admission: what projects and keys may use, counted over all processes.
 
-One Valkey call, sent before the request is read and awaited when its answer is needed. Without
-Valkey each process counts for itself, up to its share of the limit.
+Requests and tokens of a minute, requests at once, money of a day and of a month.
+
+One Valkey call, sent before the request is read and awaited when its answer is needed. What a
+request will use is an estimate until it is settled. Without Valkey each process counts for itself,
+up to its share of the limits.
 """
 
+import asyncio
+import os
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 from gateway.context import Caller
-from gateway.errors import RateLimitError
-from gateway.storage.valkey import Script, Valkey, ValkeyDown
+from gateway.reliability.limits import (
+    BUDGETS,
+    LIMIT_NAMES,
+    WINDOW_SECONDS,
+    Admission,
+    Allowance,
+    LimitReachedError,
+    Periods,
+    Refusal,
+    Subject,
+    micro_dollars,
+    subjects_of,
+)
+from gateway.reliability.local_limits import Estimate, LocalLimits, tightest
+from gateway.reliability.reservation import (
+    LEASE_SECONDS,
+    RENEW_SECONDS,
+    Book,
+    Reservation,
+    script_named,
+)
+from gateway.reliability.spending import Spending
+from gateway.reliability.token_estimate import estimated_tokens
+from gateway.storage.valkey import Valkey, ValkeyDown
 from gateway.telemetry.metrics import MetricStore
 from gateway.telemetry.series import RATE_LIMIT_HITS
 
-WINDOW_SECONDS = 60.0
-_MAX_PROJECTS = 10_000
+_MICROSECONDS = 1_000_000
+_HEAD = 5
+_PER_SUBJECT = 6
+_NOTHING = Estimate()
+_MAX_CALLERS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
-    """The outcome for one request; `limit` is None when nothing is counted.
+class _Counted:
+    """What is counted for the requests of a caller on a day.
 
-    `retry_after_seconds` is the time until a slot frees, 0 when the request was admitted;
-    `reset_seconds` the time until the whole limit is free again. `degraded` tells that this
-    process decided alone.
+    `arguments` are the script's; None where each request has its own.
     """
 
-    admitted: bool
-    limit: int | None = None
-    remaining: int = 0
-    retry_after_seconds: float = 0.0
-    reset_seconds: float = 0.0
-    degraded: bool = False
-
-
-class RequestsPerMinuteError(RateLimitError):
-    """The project has used its requests of this minute; `admission` has the numbers."""
-
-    def __init__(self, admission: Admission) -> None:
-        super().__init__(
-            f"Rate limit reached: {admission.limit} requests per minute. "
-            f"Try again in {admission.retry_after_seconds:.1f} s.",
-            retry_after_seconds=admission.retry_after_seconds,
-        )
-        self.admission = admission
-
-
-class LocalWindow:
-    """The same sliding window inside one process, for when Valkey is away.
-
-    Keeps the times of as many admitted requests as the limit allows, no more.
-    """
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._logs: OrderedDict[str, deque[float]] = OrderedDict()
-
-    def record(self, project: str, limit: int) -> None:
-        """Count a request that was admitted elsewhere."""
-        self._log_of(project, limit).append(self._clock())
-
-    def admit(self, project: str, limit: int) -> Admission:
-        """Admit and count a request, or refuse it."""
-        now = self._clock()
-        edge = now - WINDOW_SECONDS
-        log = self._log_of(project, limit)
-        while log and log[0] <= edge:
-            log.popleft()
-        if len(log) == limit:
-            return Admission(
-                admitted=False,
-                limit=limit,
-                retry_after_seconds=log[0] - edge,
-                reset_seconds=log[-1] - edge,
-                degraded=True,
-            )
-        log.append(now)
-        return Admission(
-            admitted=True,
-            limit=limit,
-            remaining=limit - len(log),
-            reset_seconds=WINDOW_SECONDS,
-            degraded=True,
-        )
-
-    def _log_of(self, project: str, limit: int) -> deque[float]:
-        log = self._logs.get(project)
-        if log is None or log.maxlen != limit:
-            log = self._logs[project] = deque(log or (), maxlen=limit)
-            if len(self._logs) > _MAX_PROJECTS:
-                self._logs.popitem(last=False)
-        return log
+    caller: Caller
+    when: Periods
+    subjects: tuple[Subject, ...]
+    keys: list[str]
+    arguments: list[str | int] | None
 
 
 class PendingAdmission:
-    """An admission under way. Await it for an Admission; raises RequestsPerMinuteError.
+    """An admission under way. Await it for an Admission; raises LimitReachedError.
 
-    May be dropped without an await, when the request turned out to be unusable.
+    Without an await it must be dropped, when the request turned out to be unusable. `reservation`
+    is what the admitted request has to settle, None where that does not matter.
     """
 
-    __slots__ = ("_settle",)
+    __slots__ = ("_outcome", "_reply", "reservation")
 
-    def __init__(self, settle: Callable[[], Generator[Any, None, Admission]]) -> None:
-        self._settle = settle
+    def __init__(
+        self,
+        outcome: Callable[[], Generator[Any, None, Admission]],
+        reply: "asyncio.Future[Any] | None" = None,
+        reservation: Reservation | None = None,
+    ) -> None:
+        self._outcome = outcome
+        self._reply = reply
+        self.reservation = reservation
 
     def __await__(self) -> Generator[Any, None, Admission]:
-        return self._settle()
+        return self._outcome()
+
+    def drop(self) -> None:
+        """Give back what is reserved; the request still counts as one. Never waits."""
+        if self.reservation is not None and self._reply is not None:
+            self.reservation.abandon(self._reply)
 
 
 class AdmissionControl:
-    """Counts requests per minute and project.
-
-    `processes` is the number of API processes, which share the limit while Valkey is down.
-    `enabled=False` admits everything and never calls Valkey.
-    """
+    """Admits requests over `processes` API processes; `usd_per_token` prices estimates."""
 
     def __init__(
         self,
         valkey: Valkey,
         metrics: MetricStore,
+        spending: Spending,
         *,
-        enabled: bool,
-        requests_per_minute: int,
         processes: int,
+        usd_per_token: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        text = resources.files("gateway.reliability").joinpath("admission.lua").read_text("utf-8")
-        self._script = Script.of(text)
+        self._script = script_named("admission.lua")
         self._valkey = valkey
         self._metrics = metrics
-        self._enabled = enabled
-        self._default_limit = requests_per_minute
-        self._processes = max(1, processes)
-        self._local = LocalWindow(clock)
+        self._spending = spending
+        self._usd_per_token = usd_per_token
+        self._local = LocalLimits(spending, processes, clock)
+        self._book = Book(valkey, script_named("settlement.lua"), self._local, spending)
+        self._in_flight: dict[str, Reservation] = {}
+        self._counted: dict[tuple[str, str], _Counted] = {}
         valkey.register(self._script)
+        valkey.register(self._book.settlement)
 
-    def admit(self, caller: Caller) -> PendingAdmission:
+    async def run(self) -> None:
+        """Keeps what is in flight in Valkey's memory, until cancelled."""
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            for reservation in list(self._in_flight.values()):
+                reservation.renew()
+
+    def admit(self, caller: Caller, body: bytes = b"") -> PendingAdmission:
         """Send the question for `caller` now; await the result when the answer is needed."""
-        if not self._enabled:
+        when = self._spending.periods()
+        counted = self._counted_of(caller, when)
+        subjects, arguments = counted.subjects, counted.arguments
+        if not subjects:
             return PendingAdmission(_unlimited)
-        project = caller.project.id
-        limit = caller.project.requests_per_minute or self._default_limit
-        reply = self._valkey.evalsha(
-            self._script,
-            # The braces keep all keys of a project on one node of a cluster.
-            (f"gateway:{{{project}}}:requests",),
-            (limit, int(WINDOW_SECONDS * 1_000_000)),
-        )
+        request, estimate, reservation = "-", _NOTHING, None
+        if arguments is None:
+            request, estimate = os.urandom(9).hex(), self._estimate(body)
+            reservation = Reservation(self._book, subjects, request, estimate, when, self._ended)
+            arguments = self._arguments(subjects, request, estimate, when)
+        reply = self._valkey.evalsha(self._script, counted.keys, arguments)
 
-        def settle() -> Generator[Any, None, Admission]:
-            share = max(1, limit // self._processes)
+        def outcome() -> Generator[Any, None, Admission]:
             try:
-                admitted, remaining, frees, reset = yield from reply
+                said = yield from reply
             except ValkeyDown:
-                return self._checked(self._local.admit(project, share), project)
-            if admitted:
-                self._local.record(project, share)
-            return self._checked(
-                Admission(bool(admitted), limit, remaining, frees / 1e6, reset / 1e6), project
+                admission = self._local.admit(subjects, request, estimate, when)
+            else:
+                admission = self._read(said, subjects, when)
+                if admission.admitted:
+                    self._local.record(subjects, request, estimate)
+                    if reservation is not None:
+                        reservation.admitted(said[1])
+                        self._in_flight[request] = reservation
+            if admission.refusal is not None:
+                if reservation is not None:
+                    reservation.refused()
+                self._metrics.add(RATE_LIMIT_HITS, (caller.project.id,))
+                raise LimitReachedError(admission, admission.refusal)
+            return admission
+
+        return PendingAdmission(outcome, reply, reservation)
+
+    def _counted_of(self, caller: Caller, when: Periods) -> _Counted:
+        """What is counted for a caller; requests of the same caller and day share it."""
+        name = (caller.project.id, caller.key_id)
+        counted = self._counted.get(name)
+        if counted is None or counted.caller is not caller or counted.when is not when:
+            subjects = subjects_of(caller)
+            keys = [key for subject in subjects for key in subject.keys(when.day, when.month)]
+            needs_settlement = any(subject.limits.needs_settlement for subject in subjects)
+            arguments = None
+            if not needs_settlement:
+                arguments = self._arguments(subjects, "-", _NOTHING, when)
+            counted = self._counted[name] = _Counted(caller, when, subjects, keys, arguments)
+            if len(self._counted) > _MAX_CALLERS:
+                del self._counted[next(iter(self._counted))]
+        return counted
+
+    def _estimate(self, body: bytes) -> Estimate:
+        tokens = estimated_tokens(body)
+        return Estimate(tokens, max(1, micro_dollars(tokens * self._usd_per_token)))
+
+    def _arguments(
+        self, subjects: Sequence[Subject], request: str, estimate: Estimate, when: Periods
+    ) -> list[str | int]:
+        arguments: list[str | int] = [
+            request,
+            WINDOW_SECONDS * _MICROSECONDS,
+            int(LEASE_SECONDS * _MICROSECONDS),
+        ]
+        for subject in subjects:
+            limits, known_day, known_month = subject.limits, 0, 0
+            if limits.has_budget:
+                known_day = self._spending.known(subject, when.day)
+                known_month = self._spending.known(subject, when.month)
+            arguments += (
+                limits.requests_per_minute,
+                limits.tokens_per_minute,
+                limits.concurrent_requests,
+                micro_dollars(limits.budget_day_usd),
+                micro_dollars(limits.budget_month_usd),
+                estimate.tokens,
+                estimate.micro_dollars,
+                known_day,
+                known_month,
             )
+        return arguments
 
-        return PendingAdmission(settle)
+    def _read(self, said: list[int], subjects: Sequence[Subject], when: Periods) -> Admission:
+        """The script's reply: see admission.lua."""
+        requests: list[Allowance | None] = []
+        tokens: list[Allowance | None] = []
+        for index, subject in enumerate(subjects):
+            at = _HEAD + index * _PER_SUBJECT
+            left, reset, tokens_left, tokens_reset, day, month = said[at : at + _PER_SUBJECT]
+            limits = subject.limits
+            if limits.requests_per_minute:
+                requests.append(Allowance(limits.requests_per_minute, left, reset / 1e6))
+            if limits.tokens_per_minute:
+                tokens.append(Allowance(limits.tokens_per_minute, tokens_left, tokens_reset / 1e6))
+            if limits.has_budget:
+                self._spending.learn(subject, when.day, day)
+                self._spending.learn(subject, when.month, month)
+        return Admission(tightest(requests), tightest(tokens), self._refusal(said, subjects, when))
 
-    def _checked(self, admission: Admission, project: str) -> Admission:
-        if not admission.admitted:
-            self._metrics.add(RATE_LIMIT_HITS, (project,))
-            raise RequestsPerMinuteError(admission)
-        return admission
+    def _refusal(
+        self, said: list[int], subjects: Sequence[Subject], when: Periods
+    ) -> Refusal | None:
+        admitted, _, subject, limit, wait = said[:_HEAD]
+        if admitted:
+            return None
+        name, seconds = LIMIT_NAMES[limit - 1], wait / _MICROSECONDS
+        if name in BUDGETS:
+            seconds = self._spending.seconds_until(name, when)
+        return Refusal(subjects[subject - 1], name, seconds)
+
+    def _ended(self, request: str) -> None:
+        self._in_flight.pop(request, None)
 
 
 def _unlimited() -> Generator[Any, None, Admission]:
     """Admits at once."""
-    return Admission(admitted=True)
+    return Admission()
     yield  # makes this a generator, which is what an await runs

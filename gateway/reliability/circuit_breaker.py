@@ -103,6 +103,16 @@ class CircuitBreaker:
             self._admit_probe(upstream, circuit)
         return Passage(self, upstream, circuit.period)
 
+    def may_enter(self, upstream: str) -> bool:
+        """True when `enter` would let a request through now; changes nothing."""
+        circuit = self._circuits.get(upstream)
+        if not self._enabled or circuit is None or circuit.state is CircuitState.CLOSED:
+            return True
+        if circuit.state is CircuitState.OPEN and self._seconds_open(circuit) > 0:
+            return False
+        since = circuit.probe_since
+        return since is None or self._clock() - since >= _PROBE_LEASE_SECONDS
+
     def state(self, upstream: str) -> CircuitState:
         """The state now; an open breaker whose time is over counts as half-open."""
         circuit = self._circuits.get(upstream, _Circuit())

@@ -5,12 +5,16 @@ do not retry, and attempts the client says it has made already are taken off the
 """
 
 import random
+import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gateway.errors import UpstreamError
 
 _LONGEST_BACKOFF_SECONDS = 20.0
+_BUDGET_SECONDS = 10.0
+_LEAST_RETRIES = 100  # in the same time, so that a quiet gateway tries again at all
 _WINDOW_SECONDS = 60.0  # longer waits are better seen, and decided on, by the client
 _RETRY_AFTER_SPREAD = 0.1  # clients told the same moment must not all come back at it
 
@@ -20,13 +24,14 @@ class RetryPolicy:
     """Retry with full jitter, honouring `retry-after`, inside one window for all attempts.
 
     `random` gives a number in [0, 1). `window_seconds` is counted from the first attempt; no retry
-    begins after it.
+    begins after it. `budget_ratio` is for `RetryBudget`.
     """
 
     enabled: bool
     max_attempts: int
     backoff_base_seconds: float
     window_seconds: float = _WINDOW_SECONDS
+    budget_ratio: float = 0.2
     random: Callable[[], float] = field(default=random.random, repr=False)
 
     def delay(
@@ -41,8 +46,7 @@ class RetryPolicy:
         `attempt` is the number of attempts made, 1 after the first; `client_retries` the number of
         times the client has sent this same request before.
         """
-        allowed = max(1, self.max_attempts - client_retries)
-        if not self.enabled or not error.retryable or attempt >= allowed:
+        if not self._allows(attempt, client_retries) or not error.retryable:
             return None
         if error.retry_after_seconds is not None:
             asked = max(0.0, error.retry_after_seconds)
@@ -51,6 +55,63 @@ class RetryPolicy:
             longest = self.backoff_base_seconds * 2 ** (attempt - 1)
             wait = self.random() * min(_LONGEST_BACKOFF_SECONDS, longest)
         return wait if elapsed_seconds + wait < self.window_seconds else None
+
+    def may_escape(
+        self,
+        error: UpstreamError,
+        attempt: int,
+        elapsed_seconds: float,
+        client_retries: int = 0,
+    ) -> bool:
+        """True when another upstream may be asked at once: it may have no part in `error`.
+
+        A key that is refused or has no credit is no reason for another one to be.
+        """
+        return (
+            (error.retryable or is_of_the_key(error))
+            and self._allows(attempt, client_retries)
+            and elapsed_seconds < self.window_seconds
+        )
+
+    def _allows(self, attempt: int, client_retries: int) -> bool:
+        return self.enabled and attempt < max(1, self.max_attempts - client_retries)
+
+
+def is_of_the_key(error: UpstreamError) -> bool:
+    """True when the upstream refuses a key, or has no credit for it."""
+    return error.upstream_status in (401, 402) or error.code == "insufficient_quota"
+
+
+class RetryBudget:
+    """Bounds what retries add to the load of one upstream, however many requests fail at once.
+
+    In ten seconds no more than `ratio` of the requests are retries, or a hundred when that is more.
+    """
+
+    def __init__(self, ratio: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._ratio = ratio
+        self._clock = clock
+        self._requests: deque[float] = deque()
+        self._retries: deque[float] = deque()
+
+    def request(self) -> None:
+        """A request is sent for the first time."""
+        self._requests.append(self._clock())
+        self._forget(self._requests)
+
+    def retry(self) -> bool:
+        """Takes a retry out of the budget; False when it is used up."""
+        self._forget(self._requests)
+        self._forget(self._retries)
+        if len(self._retries) >= max(_LEAST_RETRIES, self._ratio * len(self._requests)):
+            return False
+        self._retries.append(self._clock())
+        return True
+
+    def _forget(self, moments: deque[float]) -> None:
+        edge = self._clock() - _BUDGET_SECONDS
+        while moments and moments[0] <= edge:
+            moments.popleft()
 
 
 def client_retry_count(headers: Mapping[str, str]) -> int:

@@ -261,3 +261,13 @@ def _reasons(
         f"{count} {noun}{'s' if count > 1 else ''}" for noun, count in counted.items() if count
     ]
     return tuple(reasons)
+
+
+def in_place_of(decision: Decision, model: Model) -> Decision:
+    """The decision with another model, since the chosen one cannot be had just now.
+
+    What is remembered of the conversation stays: it goes back as soon as it can.
+    """
+    route = replace(decision.route, model=model, reason="fallback")
+    reasons = ("fallback", *decision.reasons)
+    return replace(decision, route=route, reasons=reasons, effort=None, thinking=None)

@@ -26,7 +26,7 @@ def show_states(
     metrics: MetricStore, pipeline: LivePipeline, valkey: Valkey, recorder: Recorder
 ) -> None:
     """Set the gauges that show a state of this moment."""
-    for upstream, state in pipeline.breaker.states().items():
+    for upstream, state in pipeline.attempts.breaker.states().items():
         metrics.set(series.CIRCUIT_STATE, (upstream,), float(state))
     for part, is_well in (
         ("valkey", valkey.is_up),

@@ -8,11 +8,13 @@ from pydantic import SecretStr
 from gateway.catalog.models import Catalog, load_catalog
 from gateway.config import Settings, SettingsError
 from gateway.durable import EngineAddress, engine_address
+from gateway.pipeline.fallback import parse_chain
 from gateway.reduction.boilerplate import Boilerplate, load_boilerplate
 from gateway.reduction.tool_kinds import ToolKinds, load_tool_kinds
 from gateway.routing.names import ModelNames
 from gateway.security.sealing import Sealer, sealer_from
 from gateway.services.routing import router_of
+from gateway.upstream.specs import UpstreamSpec, read_upstreams
 
 _log = logging.getLogger("gateway.services")
 
@@ -23,7 +25,8 @@ def check_settings(settings: Settings) -> None:
     reduction_tables(settings)
     required("DATABASE_URL", secret(settings.database_url))
     required("REDIS_URL", secret(settings.redis_url))
-    upstream_key(settings)
+    upstreams_of(settings)
+    fallbacks_of(settings, catalog_of(settings))
     sealer_of(settings)
     temporal_address(settings)
 
@@ -92,6 +95,31 @@ def upstream_key(settings: Settings) -> str:
     if settings.upstream_is_simulator:
         return "simulator"  # it takes any key, and a real one has no business there
     return required("ANTHROPIC_API_KEY", secret(settings.anthropic_api_key))
+
+
+def upstreams_of(settings: Settings) -> list[UpstreamSpec]:
+    """The upstreams, first the one that is named after what answers. Raises SettingsError."""
+    if settings.upstreams is not None and not settings.upstream_is_simulator:
+        try:
+            return read_upstreams(settings.upstreams.get_secret_value())
+        except ValueError as error:
+            raise SettingsError(f"UPSTREAMS: {error}") from None
+    name, url = source_of(settings), settings.anthropic_base_url
+    keys = [key.strip() for key in upstream_key(settings).split(",") if key.strip()]
+    if not keys:
+        raise _not_set("ANTHROPIC_API_KEY")
+    return [
+        UpstreamSpec(name if number == 1 else f"{name}-{number}", url, key)
+        for number, key in enumerate(keys, 1)
+    ]
+
+
+def fallbacks_of(settings: Settings, catalog: Catalog) -> dict[str, str]:
+    """Which model follows which when one cannot be had. Raises SettingsError."""
+    try:
+        return parse_chain(settings.model_fallbacks, catalog)
+    except ValueError as error:
+        raise SettingsError(f"MODEL_FALLBACKS: {error}") from None
 
 
 def secret(value: SecretStr | None) -> str | None:

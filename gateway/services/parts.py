@@ -1,5 +1,6 @@
 """The parts that services are made of: every client and store of an API process, built once."""
 
+import logging
 import os
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -12,31 +13,39 @@ from gateway.pipeline.summary_requests import SummaryRequests
 from gateway.projects import Projects
 from gateway.reduction.context_summary import SummaryStore
 from gateway.reduction.pass_guard import PassGuard
+from gateway.reliability.admission import AdmissionControl
+from gateway.reliability.circuit_breaker import CircuitBreaker, CircuitState
+from gateway.reliability.spending import Spending
 from gateway.routing.router import Router
 from gateway.security.keys import hash_key
 from gateway.security.sealing import Sealer
 from gateway.services.from_settings import (
     catalog_of,
+    fallbacks_of,
     names_of,
     required,
     sealer_of,
     secret,
     source_of,
-    upstream_key,
+    upstreams_of,
 )
 from gateway.services.routing import router_of
 from gateway.storage.database import Engine, create_engine
 from gateway.storage.project_store import ProjectStore
 from gateway.storage.response_store import ResponseTable
+from gateway.storage.spend_store import SpendStore
 from gateway.storage.turn_store import TurnTable
 from gateway.storage.usage_store import UsageStore
 from gateway.storage.valkey import Valkey
 from gateway.telemetry.metrics import MetricStore
 from gateway.turns.responses import StoredResponses
 from gateway.turns.store import TurnStore
+from gateway.upstream.pool import Upstream, UpstreamPool
 from gateway.upstream.transport import UpstreamTransport
 from gateway.usage.journal import Journal
 from gateway.usage.recorder import Recorder
+
+_log = logging.getLogger("gateway.services")
 
 _SUMMARY_SECONDS = 259_200  # three days: a conversation is remembered that long
 
@@ -50,7 +59,10 @@ class Parts:
     valkey: Valkey
     metrics: MetricStore
     recorder: Recorder
-    transport: UpstreamTransport
+    pool: UpstreamPool
+    breaker: CircuitBreaker
+    admission: AdmissionControl
+    spending: Spending
     accounting: Accounting
     projects: Projects
     router: Router
@@ -78,9 +90,23 @@ async def open_parts(settings: Settings, durable: DurableEngine, stack: AsyncExi
     stack.push_async_callback(recorder.finish)
     valkey = Valkey(required("REDIS_URL", secret(settings.redis_url)))
     stack.push_async_callback(valkey.close)
-    transport = await stack.enter_async_context(transport_of(settings))
-    projects = Projects(settings, ProjectStore(engine), hash_key)
+    pool = await stack.enter_async_context(UpstreamPool(upstreams_at_work(settings)))
+    projects = Projects(
+        settings,
+        ProjectStore(engine),
+        hash_key,
+        fallbacks=fallbacks_of(settings, catalog),
+    )
     stack.push_async_callback(projects.close)
+    spending = Spending(SpendStore(engine))
+    default = router.names.default
+    admission = AdmissionControl(
+        valkey,
+        metrics,
+        spending,
+        processes=settings.api_processes,
+        usd_per_token=default.price.input / 1e6 if default.price is not None else 0.0,
+    )
     sealer = sealer_of(settings)
     seconds, days = settings.turn_ttl_seconds, settings.responses_ttl_days
     guard = PassGuard(valkey)
@@ -91,7 +117,10 @@ async def open_parts(settings: Settings, durable: DurableEngine, stack: AsyncExi
         valkey=valkey,
         metrics=metrics,
         recorder=recorder,
-        transport=transport,
+        pool=pool,
+        breaker=breaker_of(settings),
+        admission=admission,
+        spending=spending,
         accounting=Accounting(journal, metrics, catalog, source, guard),
         projects=projects,
         router=router,
@@ -105,11 +134,31 @@ async def open_parts(settings: Settings, durable: DurableEngine, stack: AsyncExi
     )
 
 
-def transport_of(settings: Settings) -> UpstreamTransport:
-    """The connections to the upstream."""
-    return UpstreamTransport(
-        settings.anthropic_base_url,
-        upstream_key(settings),
-        first_byte_seconds=settings.upstream_timeout_seconds,
-        idle_seconds=settings.upstream_idle_seconds,
+def upstreams_at_work(settings: Settings) -> list[Upstream]:
+    """The upstreams of the settings with their connections, which are not open yet."""
+    return [
+        Upstream(
+            spec,
+            UpstreamTransport(
+                spec.base_url,
+                spec.api_key,
+                first_byte_seconds=settings.upstream_timeout_seconds,
+                idle_seconds=settings.upstream_idle_seconds,
+            ),
+        )
+        for spec in upstreams_of(settings)
+    ]
+
+
+def breaker_of(settings: Settings) -> CircuitBreaker:
+    """The circuit breakers of this process."""
+    return CircuitBreaker(
+        enabled=settings.circuit_breaker_enabled,
+        threshold=settings.circuit_breaker_threshold,
+        timeout_seconds=settings.circuit_breaker_timeout,
+        on_change=_log_breaker,
     )
+
+
+def _log_breaker(upstream: str, state: CircuitState) -> None:
+    _log.warning("circuit_breaker", extra={"upstream": upstream, "state": state.name.lower()})

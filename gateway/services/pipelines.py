@@ -18,8 +18,6 @@ from gateway.reduction.log_store import LogStore
 from gateway.reduction.references import ReferenceCache
 from gateway.reduction.rewriting import Rewriter
 from gateway.reduction.state_store import StateStore
-from gateway.reliability.admission import AdmissionControl
-from gateway.reliability.circuit_breaker import CircuitBreaker, CircuitState
 from gateway.reliability.retry import RetryPolicy
 from gateway.response_cache.cache import ResponseCache
 from gateway.response_cache.similar import SimilarQuestions
@@ -28,6 +26,8 @@ from gateway.services.from_settings import reduction_tables, secret
 from gateway.services.parts import Parts
 from gateway.turns.conversation import Turns
 from gateway.upstream.embeddings import EmbeddingTransport
+from gateway.upstream.pool import Upstream, UpstreamPool
+from gateway.upstream.specs import UpstreamSpec
 
 _log = logging.getLogger("gateway.services")
 
@@ -38,17 +38,15 @@ def live_pipeline(parts: Parts) -> LivePipeline:
     """The steps of a live request, for one upstream."""
     settings, accounting = parts.settings, parts.accounting
     policy = RetryPolicy(
-        settings.retry_enabled, settings.retry_max_attempts, settings.retry_backoff_base
+        settings.retry_enabled,
+        settings.retry_max_attempts,
+        settings.retry_backoff_base,
+        settings.retry_deadline_seconds,
+        settings.retry_budget_ratio,
     )
     return LivePipeline(
         projects=parts.projects,
-        admission=AdmissionControl(
-            parts.valkey,
-            accounting.metrics,
-            enabled=settings.rate_limit_enabled,
-            requests_per_minute=settings.rate_limit_rpm,
-            processes=settings.api_processes,
-        ),
+        admission=parts.admission,
         router=parts.router,
         fit_options=FitOptions(
             thinking_reserve_tokens=settings.thinking_reserve_tokens,
@@ -57,13 +55,7 @@ def live_pipeline(parts: Parts) -> LivePipeline:
         ),
         turns=Turns(parts.turn_store),
         conversations=conversations_of(parts),
-        breaker=CircuitBreaker(
-            enabled=settings.circuit_breaker_enabled,
-            threshold=settings.circuit_breaker_threshold,
-            timeout_seconds=settings.circuit_breaker_timeout,
-            on_change=_log_breaker,
-        ),
-        attempts=Attempts(accounting.upstream, parts.transport, policy, accounting.attempt_failed),
+        attempts=Attempts(parts.pool, parts.breaker, policy, accounting.attempt_failed),
         accounting=accounting,
         upstream=accounting.upstream,
         from_simulator=settings.upstream_is_simulator,
@@ -98,13 +90,18 @@ async def embedding_provider(
         first_byte_seconds=settings.upstream_timeout_seconds,
         idle_seconds=settings.upstream_idle_seconds,
     )
-    await stack.enter_async_context(transport)
     host = urlsplit(settings.embedding_api_url).hostname or "unknown"
+    spec = UpstreamSpec(host, settings.embedding_api_url, "")
+    pool = await stack.enter_async_context(UpstreamPool([Upstream(spec, transport)]))
     accounting = replace(pipeline.accounting, upstream=host)
     return replace(
         pipeline,
-        attempts=Attempts(
-            host, transport, pipeline.attempts.policy, accounting.attempt_failed, provider_error
+        attempts=replace(
+            pipeline.attempts,
+            pool=pool,
+            on_failure=accounting.attempt_failed,
+            error_of=provider_error,
+            budgets={},
         ),
         accounting=accounting,
         upstream=host,
@@ -124,7 +121,3 @@ def cached_answers(
             "semantic_cache_off", extra={"reason": "it needs EMBEDDING_API_URL and EMBEDDING_MODEL"}
         )
     return CachedAnswers(pipeline, ResponseCache(AnswerStore(parts.valkey, parts.sealer), similar))
-
-
-def _log_breaker(upstream: str, state: CircuitState) -> None:
-    _log.warning("circuit_breaker", extra={"upstream": upstream, "state": state.name.lower()})

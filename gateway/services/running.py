@@ -124,5 +124,7 @@ async def _start(parts: Parts, live: LivePipeline, stack: AsyncExitStack) -> Non
         ("metrics", publish_metrics(metrics)),
         ("memory", give_back_memory()),
         ("routing-outcomes", outcomes_kept_fresh(parts.router, valkey)),
+        ("admission", parts.admission.run()),
+        ("spending", parts.spending.run()),
     ):
         stack.push_async_callback(stop, start(name, work))

@@ -1,30 +1,35 @@
 """Projects and their API keys, read by the hash of a key; no raw key ever comes here."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
+from decimal import Decimal
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.context import DEFAULT_PROJECT_ID
+from gateway.policies import Limits
 from gateway.storage.database import database_errors
 from gateway.storage.tables import api_keys, projects
+
+_LIMITS = tuple(field.name for field in fields(Limits))
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
     """A key that is valid now, with what its project allows.
 
-    `requests_per_minute` is the key's own limit, else the project's, else None. `expires_at` lets a
-    cache drop the row in time.
+    `project_limits` and `key_limits` are those that are set, by the names of `Limits`. `expires_at`
+    lets a cache drop the row in time.
     """
 
     key_id: str
     project_id: str
     scopes: frozenset[str]
-    requests_per_minute: int | None
+    project_limits: dict[str, float]
+    key_limits: dict[str, float]
     expires_at: datetime | None
 
 
@@ -41,8 +46,8 @@ class ProjectStore:
                 api_keys.c.id,
                 api_keys.c.project_id,
                 api_keys.c.scopes,
-                func.coalesce(api_keys.c.requests_per_minute, projects.c.requests_per_minute),
                 api_keys.c.expires_at,
+                *(table.c[name] for table in (projects, api_keys) for name in _LIMITS),
             )
             .join(projects, projects.c.id == api_keys.c.project_id)
             .where(
@@ -56,8 +61,16 @@ class ProjectStore:
             row = (await connection.execute(statement)).one_or_none()
         if row is None:
             return None
-        key_id, project_id, scopes, limit, expires_at = row
-        return KeyRow(key_id, project_id, frozenset(scopes), limit, expires_at)
+        key_id, project_id, scopes, expires_at, *values = row
+        count = len(_LIMITS)
+        return KeyRow(
+            key_id,
+            project_id,
+            frozenset(scopes),
+            _set_limits(values[:count]),
+            _set_limits(values[count:]),
+            expires_at,
+        )
 
     async def ensure_default(
         self, project_id: str = DEFAULT_PROJECT_ID, name: str = "Default"
@@ -99,3 +112,12 @@ class ProjectStore:
         )
         async with database_errors(), self._engine.begin() as connection:
             return (await connection.execute(statement)).one_or_none() is not None
+
+
+def _set_limits(values: Sequence[int | Decimal | None]) -> dict[str, float]:
+    """The limits that are set, by name; whole numbers stay whole."""
+    return {
+        name: float(value) if isinstance(value, Decimal) else value
+        for name, value in zip(_LIMITS, values, strict=True)
+        if value is not None
+    }

@@ -39,12 +39,21 @@ def _moment(name: str, *, nullable: bool = False) -> Column[object]:
     return Column(name, DateTime(timezone=True), nullable=nullable, server_default=default)
 
 
+# Of a project or a key; NULL leaves the settings' value, or none.
+def _limits() -> list[Column[object]]:
+    whole = ("requests_per_minute", "tokens_per_minute", "concurrent_requests")
+    return [
+        *(Column(name, Integer) for name in whole),
+        *(Column(name, Numeric) for name in ("budget_day_usd", "budget_month_usd")),
+    ]
+
+
 projects = Table(
     "projects",
     metadata,
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False, server_default=_EMPTY),
-    Column("requests_per_minute", Integer),
+    *_limits(),
     Column("settings", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
     _moment("created_at"),
     _moment("archived_at", nullable=True),
@@ -59,7 +68,7 @@ api_keys = Table(
     Column("prefix", Text, nullable=False, server_default=_EMPTY),
     Column("name", Text, nullable=False, server_default=_EMPTY),
     Column("scopes", ARRAY(Text), nullable=False, server_default=text("'{chat}'::text[]")),
-    Column("requests_per_minute", Integer),
+    *_limits(),
     _moment("created_at"),
     _moment("expires_at", nullable=True),
     _moment("revoked_at", nullable=True),

@@ -7,7 +7,7 @@ more.
 import asyncio
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote, urlsplit
@@ -28,8 +28,9 @@ class UpstreamResponse:
     `headers` are by lower-case name.
     """
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, on_end: Callable[[], None]) -> None:
         self._answer = answer
+        self._on_end: Callable[[], None] | None = on_end
         self.status = answer.status
         self.headers: Mapping[str, str] = answer.headers
 
@@ -74,10 +75,16 @@ class UpstreamResponse:
     def abort(self) -> None:
         """Drop the connection if the answer is unfinished; Claude stops generating. Idempotent."""
         self._answer.abort()
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end()
 
 
 class UpstreamTransport:
-    """Connections to one base URL. Use `async with`."""
+    """Connections to one base URL. Use `async with`.
+
+    `requests_sent` counts since the start; `in_flight` are those whose answers are still held.
+    """
 
     def __init__(
         self,
@@ -103,6 +110,7 @@ class UpstreamTransport:
         self._heads: dict[tuple[object, ...], str] = {}
         self._pool: ConnectionPool | None = None
         self.requests_sent = 0
+        self.in_flight = 0
 
     @staticmethod
     def _root(base_url: str) -> str:
@@ -136,6 +144,20 @@ class UpstreamTransport:
         if self._pool is None:
             raise RuntimeError("the transport is used outside its context")
         self.requests_sent += 1
+        self.in_flight += 1
+        try:
+            answer = await self._answered(path, body, headers)
+        except BaseException:
+            self._ended()
+            raise
+        return UpstreamResponse(answer, self._ended)
+
+    def _ended(self) -> None:
+        self.in_flight -= 1
+
+    async def _answered(self, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """The answer to a request, its head read."""
+        assert self._pool is not None  # noqa: S101 - `open` has looked
         try:
             async with asyncio.timeout(self.first_byte_seconds):
                 connection = await self._pool.take()
@@ -155,7 +177,7 @@ class UpstreamTransport:
             raise UpstreamUnreachableError(
                 "the upstream cannot be reached", retryable=True, detail=type(error).__name__
             ) from error
-        return UpstreamResponse(answer)
+        return answer
 
     def _head(self, path: str, length: int, headers: Mapping[str, str]) -> bytes:
         key = (path, *headers.items())

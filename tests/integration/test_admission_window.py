@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from gateway.context import Caller, Project
-from gateway.reliability.admission import Admission, AdmissionControl, RequestsPerMinuteError
+from gateway.policies import Limits
+from gateway.reliability.admission import AdmissionControl
+from gateway.reliability.limits import Admission, LimitReachedError
+from gateway.reliability.spending import Spending
 from gateway.storage.valkey import Valkey
 from gateway.telemetry.metrics import MetricStore
 from tests.integration.valkey_server import ValkeyServer
@@ -28,23 +31,30 @@ def metrics(tmp_path: Path) -> Iterator[MetricStore]:
     store.close()
 
 
-def caller(project: str = "default", limit: int | None = None) -> Caller:
-    return Caller(Project(project, limit), "key", frozenset({"chat"}))
+def caller(project: str = "default", limit: int = 5) -> Caller:
+    limits = Limits(requests_per_minute=limit)
+    return Caller(Project(project, limits), "key", frozenset({"chat"}))
 
 
-def control(
-    valkey: Valkey, metrics: MetricStore, *, limit: int, processes: int = 1, enabled: bool = True
-) -> AdmissionControl:
-    return AdmissionControl(
-        valkey, metrics, enabled=enabled, requests_per_minute=limit, processes=processes
-    )
+def control(valkey: Valkey, metrics: MetricStore, *, processes: int = 1) -> AdmissionControl:
+    return AdmissionControl(valkey, metrics, Spending(None), processes=processes)
 
 
 async def attempt(admission: AdmissionControl, who: Caller) -> Admission:
     try:
         return await admission.admit(who)
-    except RequestsPerMinuteError as refused:
+    except LimitReachedError as refused:
         return refused.admission
+
+
+def left(admission: Admission) -> int:
+    assert admission.requests is not None
+    return admission.requests.remaining
+
+
+def wait(admission: Admission) -> float:
+    assert admission.refusal is not None
+    return admission.refusal.wait_seconds
 
 
 async def age_log(valkey: Valkey, project: str, seconds: list[float]) -> None:
@@ -56,52 +66,54 @@ async def age_log(valkey: Valkey, project: str, seconds: list[float]) -> None:
 
 
 async def test_the_limit_holds_exactly_under_a_burst(valkey: Valkey, metrics: MetricStore) -> None:
-    first = control(valkey, metrics, limit=20)
-    second = control(valkey, metrics, limit=20)
+    first = control(valkey, metrics)
+    second = control(valkey, metrics)
     await valkey.start()
     outcomes = await asyncio.gather(
-        *(attempt(admission, caller()) for admission in (first, second) for _ in range(30))
+        *(attempt(admission, caller(limit=20)) for admission in (first, second) for _ in range(30))
     )
     admitted = [outcome for outcome in outcomes if outcome.admitted]
-    assert sorted(outcome.remaining for outcome in admitted) == list(range(20))
-    assert all(outcome.limit == 20 and not outcome.degraded for outcome in outcomes)
+    assert sorted(left(outcome) for outcome in admitted) == list(range(20))
+    assert not any(outcome.degraded for outcome in outcomes)
     text = (await metrics.render()).decode()
     assert 'gateway_rate_limit_hits_total{project="default"} 40.0' in text
 
 
-async def test_one_call_for_each_request_and_none_when_switched_off(
+async def test_one_call_for_each_request_and_none_without_limits(
     valkey: Valkey, metrics: MetricStore
 ) -> None:
-    admission = control(valkey, metrics, limit=5)
-    off = control(valkey, metrics, limit=5, enabled=False)
+    admission = control(valkey, metrics)
     await valkey.start()
     calls, round_trips = valkey.calls, valkey.round_trips
     await admission.admit(caller())
     assert (valkey.calls - calls, valkey.round_trips - round_trips) == (1, 1)
+    free = Caller(Project("free"), "key", frozenset({"chat"}))
     for _ in range(20):
-        assert (await off.admit(caller())).limit is None
+        assert (await admission.admit(free)).requests is None
     assert valkey.calls - calls == 1
 
 
 async def test_retry_after_is_when_the_oldest_slot_frees(
     valkey: Valkey, metrics: MetricStore
 ) -> None:
-    admission = control(valkey, metrics, limit=3)
+    admission = control(valkey, metrics)
     await valkey.start()
     await age_log(valkey, "default", [45.0, 30.0, 10.0])
-    with pytest.raises(RequestsPerMinuteError) as refused:
-        await admission.admit(caller())
+    with pytest.raises(LimitReachedError) as refused:
+        await admission.admit(caller(limit=3))
     assert refused.value.retry_after_seconds == pytest.approx(15.0, abs=2.0)
-    assert refused.value.admission.reset_seconds == pytest.approx(50.0, abs=2.0)
+    requests = refused.value.admission.requests
+    assert requests is not None
+    assert requests.reset_seconds == pytest.approx(50.0, abs=2.0)
     assert refused.value.status == 429
 
 
 async def test_requests_leave_the_window_one_by_one(valkey: Valkey, metrics: MetricStore) -> None:
-    admission = control(valkey, metrics, limit=4)
+    admission = control(valkey, metrics)
     await valkey.start()
     await age_log(valkey, "default", [500.0, 90.0, 61.0, 30.0])
-    outcomes = [await attempt(admission, caller()) for _ in range(4)]
-    assert [outcome.remaining for outcome in outcomes] == [2, 1, 0, 0]
+    outcomes = [await attempt(admission, caller(limit=4)) for _ in range(4)]
+    assert [left(outcome) for outcome in outcomes] == [2, 1, 0, 0]
     assert [outcome.admitted for outcome in outcomes] == [True, True, True, False]
     assert await valkey.call("LLEN", "gateway:{default}:requests") == 4
 
@@ -109,65 +121,66 @@ async def test_requests_leave_the_window_one_by_one(valkey: Valkey, metrics: Met
 async def test_a_long_log_of_the_past_is_cut_in_one_step(
     valkey: Valkey, metrics: MetricStore
 ) -> None:
-    admission = control(valkey, metrics, limit=100_000)
+    admission = control(valkey, metrics)
     await valkey.start()
     await age_log(valkey, "default", [100.0 - n / 100 for n in range(9000)])
-    outcome = await admission.admit(caller())
+    outcome = await admission.admit(caller(limit=100_000))
     # Of 9000 ages from 100 s down to 10.01 s those below 60 s count, give or take the test's time.
-    assert 100_000 - outcome.remaining == pytest.approx(5000, abs=200)
+    assert 100_000 - left(outcome) == pytest.approx(5000, abs=200)
 
 
 async def test_a_lowered_limit_waits_for_as_many_slots_as_are_too_many(
     valkey: Valkey, metrics: MetricStore
 ) -> None:
-    admission = control(valkey, metrics, limit=100)
+    admission = control(valkey, metrics)
     await valkey.start()
     await age_log(valkey, "default", [50.0, 40.0, 20.0])
     outcome = await attempt(admission, caller(limit=2))
-    assert outcome.retry_after_seconds == pytest.approx(20.0, abs=2.0)
+    assert wait(outcome) == pytest.approx(20.0, abs=2.0)
 
 
 async def test_a_clock_that_was_set_back_does_not_shut_the_project_out(
     valkey: Valkey, metrics: MetricStore
 ) -> None:
-    admission = control(valkey, metrics, limit=2)
+    admission = control(valkey, metrics)
     await valkey.start()
     await age_log(valkey, "default", [-3600.0, -3600.0])
-    assert (await admission.admit(caller())).remaining == 1
+    assert left(await admission.admit(caller(limit=2))) == 1
 
 
 async def test_projects_do_not_share_a_window_and_their_keys_expire(
     valkey: Valkey, metrics: MetricStore
 ) -> None:
-    admission = control(valkey, metrics, limit=1)
+    admission = control(valkey, metrics)
     await valkey.start()
-    assert (await attempt(admission, caller("one"))).admitted
-    assert (await attempt(admission, caller("two"))).admitted
-    assert not (await attempt(admission, caller("one"))).admitted
+    assert (await attempt(admission, caller("one", 1))).admitted
+    assert (await attempt(admission, caller("two", 1))).admitted
+    assert not (await attempt(admission, caller("one", 1))).admitted
     assert 55_000 < await valkey.call("PTTL", "gateway:{one}:requests") <= 61_000
 
 
 async def test_p53_without_valkey_each_process_takes_its_share(
     server: ValkeyServer, valkey: Valkey, metrics: MetricStore
 ) -> None:
-    admission = control(valkey, metrics, limit=12, processes=3)
+    admission = control(valkey, metrics, processes=3)
     await valkey.start()
-    assert (await admission.admit(caller())).limit == 12
+    assert left(await admission.admit(caller(limit=12))) == 11
     server.freeze()
     begun = time.monotonic()
-    outcomes = [await attempt(admission, caller()) for _ in range(10)]
+    outcomes = [await attempt(admission, caller(limit=12)) for _ in range(10)]
     assert time.monotonic() - begun < 1.0
     # Three of the share of four are left: the one admitted before counts here as well.
     assert [outcome.admitted for outcome in outcomes] == [True] * 3 + [False] * 7
-    assert all(outcome.degraded and outcome.limit == 4 for outcome in outcomes)
-    assert 50.0 < outcomes[-1].retry_after_seconds <= 60.0
+    assert all(outcome.degraded for outcome in outcomes)
+    assert {outcome.requests.limit for outcome in outcomes if outcome.requests} == {4}
+    assert 50.0 < wait(outcomes[-1]) <= 60.0
     server.thaw()
 
 
 async def test_an_admission_may_be_dropped_unawaited(
     server: ValkeyServer, valkey: Valkey, metrics: MetricStore
 ) -> None:
-    admission = control(valkey, metrics, limit=5)
+    admission = control(valkey, metrics)
     await valkey.start()
     _ = admission.admit(caller())
     server.kill()

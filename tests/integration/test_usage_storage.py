@@ -7,6 +7,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.errors import UnavailableError
@@ -151,6 +152,19 @@ async def test_keys_are_found_by_hash_until_they_end(engine: AsyncEngine) -> Non
     assert found is not None
     assert (found.key_id, found.project_id) == ("k1", "default")
     assert found.scopes == {"chat", "admin"}
+    assert (found.project_limits, found.key_limits) == ({}, {})
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql(
+            "update projects set tokens_per_minute = 9000, budget_day_usd = 2.5"
+        )
+        await connection.exec_driver_sql("update api_keys set concurrent_requests = 3")
+    found = await store.find_key("hash-1")
+    assert found is not None
+    assert found.project_limits == {"tokens_per_minute": 9000, "budget_day_usd": 2.5}
+    assert found.key_limits == {"concurrent_requests": 3}
+    with pytest.raises(IntegrityError):
+        async with engine.begin() as connection:
+            await connection.exec_driver_sql("update api_keys set budget_month_usd = -1")
     assert await store.find_key("hash-2") is None
     assert await store.find_key("nothing") is None
     assert await store.revoke_key("k1")

@@ -13,7 +13,10 @@ from gateway.pipeline.attempts import Attempts, UpstreamCall
 from gateway.pipeline.repairs import repairs_of
 from gateway.protocols.model_fit import Fitted
 from gateway.protocols.shared.draft import ReplyPlan
+from gateway.reliability.circuit_breaker import CircuitBreaker
 from gateway.reliability.retry import RetryPolicy
+from gateway.upstream.pool import Upstream, UpstreamPool
+from gateway.upstream.specs import UpstreamSpec
 from gateway.upstream.transport import UpstreamTransport
 from tests.support.scripted_upstream import (
     Handler,
@@ -50,7 +53,9 @@ async def attempts(
             upstream.base_url, "key", first_byte_seconds=0.5, idle_seconds=30
         ) as transport,
     ):
-        sender = Attempts("claude", transport, policy, lambda failed: failures.append(failed.error))
+        pool = UpstreamPool([Upstream(UpstreamSpec("claude", upstream.base_url, "key"), transport)])
+        breaker = CircuitBreaker(enabled=True, threshold=1000, timeout_seconds=1.0)
+        sender = Attempts(pool, breaker, policy, lambda failed: failures.append(failed.error))
         yield upstream, sender, failures
 
 

@@ -14,7 +14,6 @@ from gateway.pipeline.accounting import Account, Accounting, Asked
 from gateway.protocols.shared.usage import UsageMeter
 from gateway.reduction.pass_guard import PassGuard
 from gateway.reduction.report import ReductionReport
-from gateway.reliability.circuit_breaker import CircuitBreaker
 from gateway.routing.names import Route
 from gateway.storage.valkey import Valkey
 from gateway.telemetry.metrics import MetricStore
@@ -45,13 +44,10 @@ def opened(
 ) -> Account:
     context = RequestContext("req_1", endpoint, {"user-agent": "Continue/1.2"}, 0.0)
     context.caller = Caller(Project("web"), "bootstrap", frozenset({"chat"}))
-    breaker = CircuitBreaker(enabled=False, threshold=1, timeout_seconds=1.0)
     found = CATALOG.find(model)
     assert found is not None
     asked = Asked(model, False, reduction=report, unmarked=unmarked)
-    return accounting.open(
-        context, asked, Route(found, "anthropic", "explicit"), breaker.enter("anthropic")
-    )
+    return accounting.open(context, asked, Route(found, "anthropic", "explicit"))
 
 
 def metered(**tokens: int) -> UsageMeter:

@@ -8,6 +8,7 @@ import pytest
 from gateway.config import Settings
 from gateway.context import Caller
 from gateway.errors import AuthenticationError, UnavailableError
+from gateway.policies import Limits
 from gateway.projects import KeyRecord, Projects
 
 
@@ -16,7 +17,8 @@ class Record:
     key_id: str = "key_1"
     project_id: str = "team"
     scopes: frozenset[str] = frozenset({"chat"})
-    requests_per_minute: int | None = None
+    project_limits: dict[str, float] = field(default_factory=dict)
+    key_limits: dict[str, float] = field(default_factory=dict)
     expires_at: datetime | None = None
 
 
@@ -64,7 +66,9 @@ async def settled() -> None:
 
 async def test_keys_of_the_settings_are_known_without_a_store() -> None:
     resolver = projects(rate_limit_rpm=7)
-    expected = Caller(resolver.policy("default", 7), "bootstrap", frozenset({"chat"}))
+    expected = Caller(
+        resolver.policy("default", {"requests_per_minute": 7}), "bootstrap", frozenset({"chat"})
+    )
     assert resolver.cached("chat-key") == expected
     assert await resolver.resolve("chat-key") == expected
     assert (await resolver.resolve("admin-key")).may("admin")
@@ -86,11 +90,20 @@ async def test_without_any_key_nobody_gets_in() -> None:
 
 
 async def test_a_key_of_the_table_is_asked_for_once() -> None:
-    store = Store({digest("k"): Record(requests_per_minute=5)})
+    store = Store(
+        {
+            digest("k"): Record(
+                project_limits={"requests_per_minute": 5}, key_limits={"tokens_per_minute": 9}
+            )
+        }
+    )
     resolver = projects(store)
     assert resolver.cached("k") is None
     caller = await resolver.resolve("k")
-    assert caller == Caller(resolver.policy("team", 5), "key_1", frozenset({"chat"}))
+    project = resolver.policy("team", {"requests_per_minute": 5})
+    own_limits = Limits(tokens_per_minute=9)
+    assert caller == Caller(project, "key_1", frozenset({"chat"}), own_limits)
+    assert caller.project.limits.requests_per_minute == 5
     assert resolver.cached("k") == caller
     assert await resolver.resolve("k") == caller
     assert store.asked == [digest("k")]
@@ -215,3 +228,8 @@ async def test_closing_ends_lookups_under_way() -> None:
     await resolver.close()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_rates_can_be_switched_off_and_budgets_cannot() -> None:
+    resolver = projects(rate_limit_enabled=False, rate_limit_tpm=100, budget_day_usd=2.5)
+    assert resolver.policy("team").limits == Limits(budget_day_usd=2.5)

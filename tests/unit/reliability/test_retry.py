@@ -1,7 +1,7 @@
 import pytest
 
 from gateway.errors import UpstreamError
-from gateway.reliability.retry import RetryPolicy, client_retry_count
+from gateway.reliability.retry import RetryBudget, RetryPolicy, client_retry_count
 
 
 def failure(*, retryable: bool = True, retry_after: float | None = None) -> UpstreamError:
@@ -56,3 +56,25 @@ def test_p51_retries_of_the_client_are_taken_off_the_gateway_s_own() -> None:
 def test_p51_the_client_s_count_is_read_from_its_header(value: str, count: int) -> None:
     assert client_retry_count({"x-stainless-retry-count": value}) == count
     assert client_retry_count({}) == 0
+
+
+def test_retries_are_a_bounded_share_of_the_requests() -> None:
+    now = [0.0]
+    budget = RetryBudget(0.2, lambda: now[0])
+    for _ in range(1000):
+        budget.request()
+    assert sum(budget.retry() for _ in range(1000)) == 200
+    now[0] += 10.1
+    assert sum(budget.retry() for _ in range(1000)) == 100  # a quiet gateway may try again
+
+
+def test_a_refused_key_is_a_reason_to_ask_another_upstream_and_not_the_same_again() -> None:
+    error = UpstreamError("refused")
+    error.upstream_status = 401
+    policy = RetryPolicy(True, 3, 1.0)
+    assert policy.may_escape(error, 1, 0.0)
+    assert policy.delay(error, 1, 0.0) is None
+    assert not policy.may_escape(error, 3, 0.0)
+    assert not policy.may_escape(error, 1, 61.0)
+    assert not policy.may_escape(error, 2, 0.0, client_retries=1)
+    assert not RetryPolicy(False, 3, 1.0).may_escape(error, 1, 0.0)
