@@ -27,7 +27,7 @@ run: install ## install, then start everything: ARGS="--port 8090" adds options
 dev: .venv/.installed-dev ## install what tests and checks need as well
 
 test: dev ## run every test: fast groups first, real clients last
-	@$(call timed,fast tests,$(BIN)/python -m pytest --durations=10 $(FAST_TESTS))
+	@$(call timed,fast tests,$(BIN)/python -m pytest -n auto --dist loadfile --durations=10 $(FAST_TESTS))
 	@$(call timed,slow tests,$(BIN)/python -m pytest --durations=15 $(SLOW_TESTS))
 	@$(MAKE) --no-print-directory test-clients
 
