@@ -330,6 +330,7 @@ class LivePipeline:
                     begun = await self.attempts.begin(prepared.call)
                 except GatewayError as error:
                     prepared = await self._fallback(context, prepared, error)
+                    account.on_begin = None  # its prompt cache is not where the next turn looks
                 else:
                     break
         except GatewayError as error:
@@ -350,7 +351,10 @@ class LivePipeline:
         model = next_model(fallbacks, prepared.route.model, error, self.names.catalog)
         if model is None or prepared.instead is None:
             raise error
-        following = replace(await prepared.instead(model), instead=prepared.instead)
+        try:
+            following = replace(await prepared.instead(model), instead=prepared.instead)
+        except GatewayError:
+            raise error from None  # the other model cannot take it: the first failure is the news
         context.set_header("X-Fallback", f"{prepared.route.model.id}: {error.code}")
         return following
 
