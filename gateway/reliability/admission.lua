@@ -13,6 +13,7 @@
 --          and for each subject: requests left, us until all are, tokens left, us until all are,
 --          micro-dollars spent in the day, in the month
 local REQUESTS, TOKENS, FLIGHT, DAY, MONTH = 1, 2, 3, 4, 5
+local A_YEAR = 31536000000000  -- a spent budget outlasts whatever else stands against a request
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local second = tonumber(time[1])
@@ -126,8 +127,8 @@ for subject = 1, #KEYS / 5 do
     if limits[FLIGHT] > 0 and flying >= limits[FLIGHT] then refuse(subject, FLIGHT, 1000000) end
     if budgeted then
       state.day, state.month = spent(KEYS[k + 4], limits[8]), spent(KEYS[k + 5], limits[9])
-      if limits[DAY] > 0 and state.day + reserved >= limits[DAY] then refuse(subject, DAY, 0) end
-      if limits[MONTH] > 0 and state.month + reserved >= limits[MONTH] then refuse(subject, MONTH, 0) end
+      if limits[DAY] > 0 and state.day + reserved >= limits[DAY] then refuse(subject, DAY, A_YEAR) end
+      if limits[MONTH] > 0 and state.month + reserved >= limits[MONTH] then refuse(subject, MONTH, 2 * A_YEAR) end
     end
   end
 end

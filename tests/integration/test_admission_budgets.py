@@ -141,6 +141,16 @@ async def test_p49_parallel_requests_pass_a_budget_by_less_than_one_each(
     assert 0 < (refused.retry_after_seconds or 0) <= 86_400
 
 
+async def test_a_spent_budget_is_told_before_limits_that_pass(
+    valkey: Valkey, metrics: MetricStore
+) -> None:
+    admission = control(valkey, metrics)
+    await valkey.start()
+    who = caller(requests_per_minute=1, concurrent_requests=1, budget_day_usd=0.05)
+    (await admitted(admission, who)).settle(1, 60_000)
+    assert (await refused_for(admission, who)).code == "insufficient_quota"
+
+
 async def test_a_key_has_limits_beside_those_of_its_project(
     valkey: Valkey, metrics: MetricStore
 ) -> None:
