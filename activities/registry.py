@@ -8,6 +8,7 @@ from typing import Any
 from activities.context_summary import ContextSummaryActivities
 from activities.retention import RetentionActivities
 from activities.routing_outcomes import RoutingOutcomesActivities
+from activities.upstream_circuit import Probe, UpstreamCircuitActivities
 from activities.usage_rollup import UsageRollupActivities
 from gateway.catalog.models import Catalog, Model
 from gateway.config import Settings, default_data_dir
@@ -23,6 +24,7 @@ from gateway.services.from_settings import (
     source_of,
     upstreams_of,
 )
+from gateway.storage.circuit_board import CircuitBoard
 from gateway.storage.database import create_engine
 from gateway.storage.response_store import ResponseTable
 from gateway.storage.routing_outcomes import OutcomeBoard, RoutingOutcomeStore
@@ -38,6 +40,7 @@ SUMMARY_TTL_SECONDS = 259_200  # three days: a conversation is remembered that l
 
 _VALKEY_SECONDS = 5.0  # nobody waits for a worker
 _MODEL_SECONDS = 120.0
+_PROBE_SECONDS = 8.0
 
 
 @asynccontextmanager
@@ -64,6 +67,9 @@ async def maintenance_activities(settings: Settings) -> AsyncIterator[list[Calla
         outcomes = RoutingOutcomesActivities(RoutingOutcomeStore(engine), board)
         writer = await _summary_writer(settings, events, valkey, stack)
         summaries = ContextSummaryActivities(writer)
+        circuits = UpstreamCircuitActivities(
+            CircuitBoard(valkey) if valkey is not None else None, await _probes(settings, stack)
+        )
         yield [
             usage.make_usage_partitions,
             usage.fold_usage,
@@ -71,7 +77,25 @@ async def maintenance_activities(settings: Settings) -> AsyncIterator[list[Calla
             outcomes.fold_outcomes,
             outcomes.publish_outcomes,
             summaries.write_context_summary,
+            circuits.publish_circuit,
+            circuits.probe_upstream,
         ]
+
+
+async def _probes(settings: Settings, stack: AsyncExitStack) -> dict[str, Probe]:
+    """A small question to each upstream, by name; none for a worker without their keys."""
+    if not _reaches_upstream(settings):
+        return {}
+    probes: dict[str, Probe] = {}
+    for spec in upstreams_of(settings):
+        client = MessagesClient(spec.base_url, spec.api_key, timeout_seconds=_PROBE_SECONDS)
+        probes[spec.name] = (await stack.enter_async_context(client)).list_models
+    return probes
+
+
+def _reaches_upstream(settings: Settings) -> bool:
+    keys = (settings.anthropic_api_key, settings.upstreams)
+    return settings.upstream_is_simulator or keys != (None, None)
 
 
 async def _valkey(settings: Settings, stack: AsyncExitStack) -> Valkey | None:
@@ -87,9 +111,7 @@ async def _summary_writer(
     settings: Settings, events: UsageStore, valkey: Valkey | None, stack: AsyncExitStack
 ) -> SummaryWriter | None:
     """What writes summaries; None for a worker that lacks what it takes."""
-    keys = (settings.anthropic_api_key, settings.upstreams)
-    reaches_upstream = settings.upstream_is_simulator or keys != (None, None)
-    if valkey is None or settings.encryption_keys is None or not reaches_upstream:
+    if valkey is None or settings.encryption_keys is None or not _reaches_upstream(settings):
         return None
     catalog = catalog_of(settings)
     journal = await _journal(settings, events, catalog, stack)

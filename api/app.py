@@ -22,7 +22,7 @@ from api.routes import (
     responses,
     simple_chat,
 )
-from api.routes.admin import metrics, routing, savings, usage
+from api.routes.admin import circuits, metrics, routing, savings, usage
 from gateway.config import Settings, SettingsError, load_settings, secret_values
 from gateway.services import check_settings, running_services, temporal_address
 from gateway.telemetry.logs import configure_logging
@@ -34,6 +34,7 @@ ROUTERS = (
     responses.router,
     health.router,
     debug.router,
+    circuits.router,
     metrics.router,
     routing.router,
     savings.router,

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gateway.durable import (
     USAGE_ROLLUP_ID,
+    CircuitInput,
+    CircuitOrder,
+    CircuitView,
     ContextSummaryInput,
     DurableUnavailableError,
     EngineAddress,
@@ -60,6 +63,14 @@ class TemporalEngine:
         """Starts the workflow; one of that id, be it done, is left alone."""
         await self._in_time(self._start_context_summary(wanted))
 
+    async def tell_circuit(self, wanted: CircuitInput, order: CircuitOrder) -> None:
+        """Signals the workflow of a circuit; a failure starts it."""
+        await self._in_time(self._tell_circuit(wanted, order))
+
+    async def order_circuit(self, wanted: CircuitInput, order: CircuitOrder) -> CircuitView:
+        """Updates the workflow of a circuit and gives its state afterwards."""
+        return await self._in_time(self._order_circuit(wanted, order))
+
     async def close(self) -> None:
         """Forgets the connection; it ends with its last reference."""
         self._client = None
@@ -77,6 +88,16 @@ class TemporalEngine:
         from workflows import starts  # noqa: PLC0415 - imports Temporal's package
 
         await starts.start_context_summary(await self._connected(), wanted)
+
+    async def _tell_circuit(self, wanted: CircuitInput, order: CircuitOrder) -> None:
+        from workflows import starts  # noqa: PLC0415 - imports Temporal's package
+
+        await starts.tell_circuit(await self._connected(), wanted, order)
+
+    async def _order_circuit(self, wanted: CircuitInput, order: CircuitOrder) -> CircuitView:
+        from workflows import starts  # noqa: PLC0415 - imports Temporal's package
+
+        return await starts.order_circuit(await self._connected(), wanted, order)
 
     async def _connected(self) -> "Client":
         from workflows.connection import connect  # noqa: PLC0415 - imports Temporal's package

@@ -39,6 +39,21 @@ def model_call(summary: str) -> ActivityConfig:
     }
 
 
+def circuit_step(summary: str) -> ActivityConfig:
+    """A notice to all processes, or a small question to an upstream. `summary` is for people."""
+    return {
+        "summary": summary,
+        "start_to_close_timeout": timedelta(seconds=12),
+        # Processes go on by their own rules meanwhile; a notice of minutes ago would be wrong.
+        "schedule_to_close_timeout": timedelta(minutes=2),
+        "retry_policy": RetryPolicy(
+            initial_interval=timedelta(seconds=1),
+            backoff_coefficient=2.0,
+            maximum_interval=timedelta(seconds=10),
+        ),
+    }
+
+
 WORKFLOW_TASK_TIMEOUT = timedelta(seconds=10)
 
 CONTEXT_SUMMARY_RUN_TIMEOUT = timedelta(hours=1)

@@ -3,6 +3,7 @@
 from workflows.context_summary import ContextSummaryWorkflow
 from workflows.retention import RetentionWorkflow
 from workflows.routing_outcomes import RoutingOutcomesWorkflow
+from workflows.upstream_circuit import UpstreamCircuitWorkflow
 from workflows.usage_rollup import UsageRollupWorkflow
 
 MAINTENANCE_WORKFLOWS: tuple[type, ...] = (
@@ -10,5 +11,6 @@ MAINTENANCE_WORKFLOWS: tuple[type, ...] = (
     RetentionWorkflow,
     RoutingOutcomesWorkflow,
     ContextSummaryWorkflow,
+    UpstreamCircuitWorkflow,
 )
 """What runs by the clock, and what is small enough to run beside it."""

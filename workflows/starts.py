@@ -1,13 +1,28 @@
 """Workflows that a request starts, by name."""
 
-from temporalio.client import Client
-from temporalio.common import WorkflowIDReusePolicy
+from dataclasses import replace
+from typing import Any
+
+from temporalio.client import Client, WithStartWorkflowOperation
+from temporalio.common import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
 
 from gateway.durable import (
     CONTEXT_SUMMARY_WORKFLOW,
     MAINTENANCE_QUEUE,
+    UPSTREAM_CIRCUIT_WORKFLOW,
+    CircuitInput,
+    CircuitOrder,
+    CircuitView,
     ContextSummaryInput,
+    circuit_workflow_id,
     context_summary_id,
 )
 from workflows.options import CONTEXT_SUMMARY_RUN_TIMEOUT, WORKFLOW_TASK_TIMEOUT
@@ -28,3 +43,62 @@ async def start_context_summary(client: Client, wanted: ContextSummaryInput) -> 
         )
     except WorkflowAlreadyStartedError:
         return
+
+
+async def tell_circuit(client: Client, wanted: CircuitInput, order: CircuitOrder) -> None:
+    """Tells the workflow of a circuit, which a failure starts; the rest is for one that runs."""
+    workflow_id = circuit_workflow_id(wanted.circuit)
+    if order.state != "open":
+        try:
+            await client.get_workflow_handle(workflow_id).signal("tell", order)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+        return
+    for searchable in (True, False):
+        try:
+            await client.start_workflow(
+                UPSTREAM_CIRCUIT_WORKFLOW,
+                replace(wanted, searchable=searchable),
+                start_signal="tell",
+                start_signal_args=[order],
+                search_attributes=_circuit_attributes(searchable=searchable),
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                **_circuit_options(wanted.circuit),
+            )
+        except RPCError as error:
+            # A server that does not know the search attributes does not take them.
+            if searchable and error.status is RPCStatusCode.INVALID_ARGUMENT:
+                continue
+            raise
+        return
+
+
+async def order_circuit(client: Client, wanted: CircuitInput, order: CircuitOrder) -> CircuitView:
+    """What an operator wants, done by the workflow of the circuit, which is started if need be."""
+    start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
+        UPSTREAM_CIRCUIT_WORKFLOW,
+        replace(wanted, searchable=False),
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        **_circuit_options(wanted.circuit),
+    )
+    view: CircuitView = await client.execute_update_with_start_workflow(
+        "order", order, start_workflow_operation=start, result_type=CircuitView
+    )
+    return view
+
+
+def _circuit_options(circuit: str) -> dict[str, Any]:
+    return {
+        "id": circuit_workflow_id(circuit),
+        "task_queue": MAINTENANCE_QUEUE,
+        "task_timeout": WORKFLOW_TASK_TIMEOUT,
+        "static_summary": f"Circuit of {circuit}",
+    }
+
+
+def _circuit_attributes(*, searchable: bool) -> TypedSearchAttributes:
+    if not searchable:
+        return TypedSearchAttributes.empty
+    kind = SearchAttributeKey.for_keyword("GatewayKind")
+    return TypedSearchAttributes([SearchAttributePair(kind, "circuit")])

@@ -1,5 +1,7 @@
 """Settings: limits, retries, breakers and connections."""
 
+from typing import Literal
+
 from pydantic import BaseModel, Field
 
 
@@ -33,6 +35,14 @@ class ReliabilitySettings(BaseModel):
     )
     circuit_breaker_timeout: float = Field(
         default=60.0, gt=0, description="Seconds until an open breaker lets one probe through"
+    )
+    circuit_half_open_requests: int = Field(
+        default=1, ge=1, description="Requests let through at once while a breaker is half-open"
+    )
+    circuit_probe: Literal["models", "off"] = Field(
+        default="models",
+        description="What is asked before a breaker lets requests through: the list of models, "
+        "or nothing",
     )
     retry_enabled: bool = Field(default=True, description="Try again before the first content byte")
     retry_max_attempts: int = Field(default=3, ge=1, description="Attempts for one request")

@@ -5,6 +5,20 @@ dataclasses; each takes one of them, so that fields can be added. `workflows.cli
 port and is handed to the services by the application that uses it.
 """
 
+from gateway.durable.circuits import (
+    UPSTREAM_CIRCUIT_WORKFLOW,
+    CircuitChange,
+    CircuitInput,
+    CircuitOrder,
+    CircuitPolicy,
+    CircuitStateName,
+    CircuitView,
+    ProbeUpstreamInput,
+    ProbeUpstreamResult,
+    PublishCircuitInput,
+    PublishCircuitResult,
+    circuit_workflow_id,
+)
 from gateway.durable.engine import (
     MAINTENANCE_QUEUE,
     SEARCH_ATTRIBUTES,
@@ -52,8 +66,15 @@ __all__ = [
     "ROUTING_OUTCOMES_ID",
     "ROUTING_OUTCOMES_WORKFLOW",
     "SEARCH_ATTRIBUTES",
+    "UPSTREAM_CIRCUIT_WORKFLOW",
     "USAGE_ROLLUP_ID",
     "USAGE_ROLLUP_WORKFLOW",
+    "CircuitChange",
+    "CircuitInput",
+    "CircuitOrder",
+    "CircuitPolicy",
+    "CircuitStateName",
+    "CircuitView",
     "ContextSummaryInput",
     "ContextSummaryResult",
     "DurableEngine",
@@ -65,6 +86,10 @@ __all__ = [
     "FoldUsageResult",
     "PartitionsInput",
     "PartitionsResult",
+    "ProbeUpstreamInput",
+    "ProbeUpstreamResult",
+    "PublishCircuitInput",
+    "PublishCircuitResult",
     "PublishOutcomesInput",
     "PublishOutcomesResult",
     "RemoveExpiredInput",
@@ -75,6 +100,7 @@ __all__ = [
     "RoutingOutcomesResult",
     "UsageRollupInput",
     "UsageRollupResult",
+    "circuit_workflow_id",
     "context_summary_id",
     "engine_address",
 ]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.config import Settings
+from gateway.durable.circuits import CircuitInput, CircuitOrder, CircuitView
 from gateway.durable.summaries import ContextSummaryInput
 from gateway.errors import UnavailableError
 
@@ -61,6 +62,12 @@ class DurableEngine(Protocol):
 
     async def start_context_summary(self, wanted: ContextSummaryInput) -> None:
         """Starts the writing of a summary, unless it was started before."""
+
+    async def tell_circuit(self, wanted: CircuitInput, order: CircuitOrder) -> None:
+        """Tells the workflow of a circuit what a process has seen; a failure starts it."""
+
+    async def order_circuit(self, wanted: CircuitInput, order: CircuitOrder) -> CircuitView:
+        """Has the workflow of a circuit do what an operator wants, and gives its state then."""
 
     async def close(self) -> None:
         """Lets go of the connection."""

@@ -1,17 +1,20 @@
-"""A circuit breaker for each upstream, local to the process: it acts at once and asks nobody.
+"""A circuit breaker for each upstream and class of models: it acts at once and asks nobody.
 
-closed -- `threshold` failures in a row --> open -- `timeout_seconds` --> half-open, one probe:
-a good probe closes it, a bad one opens it again.
+closed -- `threshold` failures in a row --> open -- until its time is over --> half-open, a quota of
+probes: a good one closes it, a bad one opens it again. What other processes and the circuit's
+workflow say is applied as it is heard; without them the same rules hold here.
 """
 
+import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from gateway.errors import UnavailableError
 
 _PROBE_LEASE_SECONDS = 120.0  # a probe that never reports must not keep the breaker half-open
+_LONGEST_WAIT_SECONDS = 300.0  # what a client is told of a breaker that was opened by hand
 
 
 class CircuitState(IntEnum):
@@ -30,13 +33,17 @@ class CircuitOpenError(UnavailableError):
 
 @dataclass(slots=True)
 class _Circuit:
-    """What is known of one upstream. `period` grows with each change of state."""
+    """What is known of one upstream. `period` grows with each change of state.
+
+    `probes` are the moments at which requests were let through the half-open breaker, by number.
+    """
 
     state: CircuitState = CircuitState.CLOSED
     failures: int = 0
-    opened_at: float = 0.0
-    probe_since: float | None = None
+    open_until: float = 0.0
+    probes: dict[int, float] = field(default_factory=dict)
     period: int = 0
+    passages: int = 0
 
 
 class Passage:
@@ -47,12 +54,13 @@ class Passage:
     that the upstream is well again.
     """
 
-    __slots__ = ("_breaker", "_period", "_upstream")
+    __slots__ = ("_breaker", "_number", "_period", "_upstream")
 
-    def __init__(self, breaker: "CircuitBreaker", upstream: str, period: int) -> None:
+    def __init__(self, breaker: "CircuitBreaker", upstream: str, period: int, number: int) -> None:
         self._breaker: CircuitBreaker | None = breaker
         self._upstream = upstream
         self._period = period
+        self._number = number
 
     def succeeded(self) -> None:
         """The upstream served, or refused for a reason of the request."""
@@ -69,13 +77,14 @@ class Passage:
     def _report(self, *, good: bool | None) -> None:
         if self._breaker is not None:
             breaker, self._breaker = self._breaker, None
-            breaker.settle(self._upstream, self._period, good=good)
+            breaker.settle(self._upstream, self._period, self._number, good=good)
 
 
 class CircuitBreaker:
     """The breakers of all upstreams, named `<upstream>/<model class>`.
 
-    `on_change(upstream, state)` is called at each change. `enabled=False` lets everything through.
+    `half_open_requests` are let through at once while it is half-open. `on_change(upstream, state)`
+    is called at each change that was made here. `enabled=False` lets everything through.
     """
 
     def __init__(
@@ -84,34 +93,33 @@ class CircuitBreaker:
         enabled: bool,
         threshold: int,
         timeout_seconds: float,
+        half_open_requests: int = 1,
         clock: Callable[[], float] = time.monotonic,
-        on_change: Callable[[str, CircuitState], None] | None = None,
     ) -> None:
         self._enabled = enabled
         self._threshold = threshold
         self._timeout_seconds = timeout_seconds
+        self._half_open_requests = half_open_requests
         self._clock = clock
-        self._on_change = on_change
         self._circuits: dict[str, _Circuit] = {}
+        self.on_change: Callable[[str, CircuitState], None] | None = None
 
     def enter(self, upstream: str) -> Passage:
         """Leave to ask `upstream`. Raises CircuitOpenError while it is not to be asked."""
-        circuit = self._circuits.get(upstream)
-        if circuit is None:
-            circuit = self._circuits[upstream] = _Circuit()
+        circuit = self._circuit(upstream)
+        circuit.passages += 1
         if self._enabled and circuit.state is not CircuitState.CLOSED:
             self._admit_probe(upstream, circuit)
-        return Passage(self, upstream, circuit.period)
+        return Passage(self, upstream, circuit.period, circuit.passages)
 
     def may_enter(self, upstream: str) -> bool:
         """True when `enter` would let a request through now; changes nothing."""
         circuit = self._circuits.get(upstream)
         if not self._enabled or circuit is None or circuit.state is CircuitState.CLOSED:
             return True
-        if circuit.state is CircuitState.OPEN and self._seconds_open(circuit) > 0:
-            return False
-        since = circuit.probe_since
-        return since is None or self._clock() - since >= _PROBE_LEASE_SECONDS
+        if circuit.state is CircuitState.OPEN:
+            return self._seconds_open(circuit) <= 0
+        return self._probes_out(circuit) < self._half_open_requests
 
     def state(self, upstream: str) -> CircuitState:
         """The state now; an open breaker whose time is over counts as half-open."""
@@ -121,62 +129,88 @@ class CircuitBreaker:
         return circuit.state
 
     def states(self) -> dict[str, CircuitState]:
-        """The state of every upstream that was asked so far."""
+        """The state of every upstream that was asked or heard of so far."""
         return {upstream: self.state(upstream) for upstream in self._circuits}
 
-    def settle(self, upstream: str, period: int, *, good: bool | None) -> None:
+    def seconds_open(self, upstream: str) -> float:
+        """How long an open breaker stays so by itself; infinite when it was opened by hand."""
+        circuit = self._circuits.get(upstream)
+        if circuit is None or circuit.state is not CircuitState.OPEN:
+            return 0.0
+        return max(0.0, self._seconds_open(circuit))
+
+    def apply(self, upstream: str, state: CircuitState, seconds: float) -> None:
+        """Take over a state that was decided elsewhere; open for `seconds`, 0 for ever."""
+        circuit = self._circuit(upstream)
+        if state is CircuitState.OPEN:
+            circuit.open_until = self._clock() + seconds if seconds > 0 else math.inf
+        if circuit.state is not state:
+            self._change(circuit, state)
+
+    def settle(self, upstream: str, period: int, number: int, *, good: bool | None) -> None:
         """Count the outcome of a passage; None means that nothing was learned."""
         circuit = self._circuits[upstream]
         if not self._enabled or circuit.period != period:
             return
         if circuit.state is CircuitState.HALF_OPEN:
-            self._settle_probe(upstream, circuit, good=good)
+            self._settle_probe(upstream, circuit, number, good=good)
         elif good:
             circuit.failures = 0
         elif good is False:
             circuit.failures += 1
             if circuit.failures >= self._threshold:
-                self._open(upstream, circuit)
+                self._decide(upstream, circuit, CircuitState.OPEN)
+
+    def _circuit(self, upstream: str) -> _Circuit:
+        circuit = self._circuits.get(upstream)
+        if circuit is None:
+            circuit = self._circuits[upstream] = _Circuit()
+        return circuit
 
     def _admit_probe(self, upstream: str, circuit: _Circuit) -> None:
-        now = self._clock()
-        wait = self._seconds_open(circuit)
-        if circuit.state is CircuitState.OPEN and wait > 0:
-            raise _refusal(wait)
-        if circuit.probe_since is not None and now - circuit.probe_since < _PROBE_LEASE_SECONDS:
-            raise _refusal(1.0)
         if circuit.state is CircuitState.OPEN:
-            self._change(upstream, circuit, CircuitState.HALF_OPEN)
-        else:
-            circuit.period += 1  # the forgotten probe has no say any more
-        circuit.probe_since = now
+            wait = self._seconds_open(circuit)
+            if wait > 0:
+                raise _refusal(wait)
+            self._decide(upstream, circuit, CircuitState.HALF_OPEN)
+        elif self._probes_out(circuit) >= self._half_open_requests:
+            raise _refusal(1.0)
+        edge = self._clock() - _PROBE_LEASE_SECONDS
+        # One that was forgotten has no say any more.
+        circuit.probes = {each: at for each, at in circuit.probes.items() if at > edge}
+        circuit.probes[circuit.passages] = self._clock()
 
-    def _settle_probe(self, upstream: str, circuit: _Circuit, *, good: bool | None) -> None:
-        if good is None:
-            circuit.probe_since = None
-        elif good:
-            circuit.failures = 0
-            circuit.probe_since = None
-            self._change(upstream, circuit, CircuitState.CLOSED)
-        else:
-            self._open(upstream, circuit)
+    def _settle_probe(
+        self, upstream: str, circuit: _Circuit, number: int, *, good: bool | None
+    ) -> None:
+        if circuit.probes.pop(number, None) is None:
+            return  # its time was over: another one has taken its place
+        if good is not None:
+            self._decide(upstream, circuit, CircuitState.CLOSED if good else CircuitState.OPEN)
 
-    def _open(self, upstream: str, circuit: _Circuit) -> None:
-        circuit.opened_at = self._clock()
-        circuit.probe_since = None
-        self._change(upstream, circuit, CircuitState.OPEN)
+    def _probes_out(self, circuit: _Circuit) -> int:
+        edge = self._clock() - _PROBE_LEASE_SECONDS
+        return sum(since > edge for since in circuit.probes.values())
 
-    def _change(self, upstream: str, circuit: _Circuit, state: CircuitState) -> None:
+    def _decide(self, upstream: str, circuit: _Circuit, state: CircuitState) -> None:
+        if state is CircuitState.OPEN:
+            circuit.open_until = self._clock() + self._timeout_seconds
+        self._change(circuit, state)
+        if self.on_change is not None:
+            self.on_change(upstream, state)
+
+    def _change(self, circuit: _Circuit, state: CircuitState) -> None:
         circuit.state = state
         circuit.period += 1
-        if self._on_change is not None:
-            self._on_change(upstream, state)
+        circuit.failures = 0
+        circuit.probes.clear()
 
     def _seconds_open(self, circuit: _Circuit) -> float:
-        return circuit.opened_at + self._timeout_seconds - self._clock()
+        return circuit.open_until - self._clock()
 
 
 def _refusal(wait: float) -> CircuitOpenError:
     return CircuitOpenError(
-        "the upstream keeps failing and is given a pause", retry_after_seconds=wait
+        "the upstream keeps failing and is given a pause",
+        retry_after_seconds=min(wait, _LONGEST_WAIT_SECONDS),
     )

@@ -6,6 +6,7 @@ time to time: a sum can only be too low for as long as that takes, and never sta
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import OrderedDict
@@ -88,11 +89,10 @@ class Spending:
         while True:
             self._fresh.clear()
             await self.refresh()
-            try:
-                await asyncio.wait_for(self._fresh.wait(), _ASK_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_ASK_SECONDS):
+                    await self._fresh.wait()
                 await asyncio.sleep(_FIRST_ASK_SECONDS)
-            except TimeoutError:
-                continue
 
     async def refresh(self) -> None:
         """Asks the store once about every subject that was seen lately."""

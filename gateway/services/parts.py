@@ -1,20 +1,21 @@
 """The parts that services are made of: every client and store of an API process, built once."""
 
-import logging
 import os
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from gateway.config import Settings, default_data_dir
-from gateway.durable import DurableEngine
+from gateway.durable import CircuitPolicy, DurableEngine
 from gateway.pipeline.accounting import Accounting
 from gateway.pipeline.summary_requests import SummaryRequests
 from gateway.projects import Projects
 from gateway.reduction.context_summary import SummaryStore
 from gateway.reduction.pass_guard import PassGuard
 from gateway.reliability.admission import AdmissionControl
-from gateway.reliability.circuit_breaker import CircuitBreaker, CircuitState
+from gateway.reliability.circuit_breaker import CircuitBreaker
+from gateway.reliability.circuit_sharing import CircuitNames, SharedCircuits
 from gateway.reliability.spending import Spending
 from gateway.routing.router import Router
 from gateway.security.keys import hash_key
@@ -30,6 +31,7 @@ from gateway.services.from_settings import (
     upstreams_of,
 )
 from gateway.services.routing import router_of
+from gateway.storage.circuit_board import CircuitBoard
 from gateway.storage.database import Engine, create_engine
 from gateway.storage.project_store import ProjectStore
 from gateway.storage.response_store import ResponseTable
@@ -45,8 +47,7 @@ from gateway.upstream.transport import UpstreamTransport
 from gateway.usage.journal import Journal
 from gateway.usage.recorder import Recorder
 
-_log = logging.getLogger("gateway.services")
-
+_LONGEST_COOLDOWN_SECONDS = 600.0
 _SUMMARY_SECONDS = 259_200  # three days: a conversation is remembered that long
 
 
@@ -61,6 +62,7 @@ class Parts:
     recorder: Recorder
     pool: UpstreamPool
     breaker: CircuitBreaker
+    circuits: SharedCircuits
     admission: AdmissionControl
     spending: Spending
     accounting: Accounting
@@ -98,6 +100,7 @@ async def open_parts(settings: Settings, durable: DurableEngine, stack: AsyncExi
         fallbacks=fallbacks_of(settings, catalog),
     )
     stack.push_async_callback(projects.close)
+    breaker = breaker_of(settings)
     spending = Spending(SpendStore(engine))
     default = router.names.default
     admission = AdmissionControl(
@@ -118,7 +121,8 @@ async def open_parts(settings: Settings, durable: DurableEngine, stack: AsyncExi
         metrics=metrics,
         recorder=recorder,
         pool=pool,
-        breaker=breaker_of(settings),
+        breaker=breaker,
+        circuits=shared_circuits(settings, breaker, valkey, durable),
         admission=admission,
         spending=spending,
         accounting=Accounting(journal, metrics, catalog, source, guard),
@@ -156,9 +160,22 @@ def breaker_of(settings: Settings) -> CircuitBreaker:
         enabled=settings.circuit_breaker_enabled,
         threshold=settings.circuit_breaker_threshold,
         timeout_seconds=settings.circuit_breaker_timeout,
-        on_change=_log_breaker,
+        half_open_requests=settings.circuit_half_open_requests,
     )
 
 
-def _log_breaker(upstream: str, state: CircuitState) -> None:
-    _log.warning("circuit_breaker", extra={"upstream": upstream, "state": state.name.lower()})
+def shared_circuits(
+    settings: Settings, breaker: CircuitBreaker, valkey: Valkey, durable: DurableEngine
+) -> SharedCircuits:
+    """What joins the breakers of all processes."""
+    upstreams = tuple(spec.name for spec in upstreams_of(settings))
+    if settings.embedding_api_url is not None:
+        upstreams += (urlsplit(settings.embedding_api_url).hostname or "unknown",)
+    families = {model.family for model in catalog_of(settings).models.values()}
+    policy = CircuitPolicy(
+        cooldown_seconds=settings.circuit_breaker_timeout,
+        longest_cooldown_seconds=max(_LONGEST_COOLDOWN_SECONDS, settings.circuit_breaker_timeout),
+        probe=settings.circuit_probe != "off",
+    )
+    names = CircuitNames(upstreams, (*sorted(families), "embeddings"))
+    return SharedCircuits(breaker, CircuitBoard(valkey), durable, policy, names)

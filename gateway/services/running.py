@@ -15,6 +15,7 @@ from gateway.pipeline.live import LivePipeline
 from gateway.pipeline.messages import MessagesPipeline
 from gateway.pipeline.responses import ResponsesPipeline
 from gateway.projects import Projects
+from gateway.reliability.circuit_sharing import SharedCircuits
 from gateway.routing.names import ModelNames
 from gateway.routing.replay import RoutingExplanations
 from gateway.services.background import (
@@ -28,13 +29,16 @@ from gateway.services.background import (
     start,
     stop,
 )
+from gateway.services.from_settings import required, secret
 from gateway.services.parts import Parts, open_parts
 from gateway.services.pipelines import cached_answers, embedding_provider, live_pipeline
 from gateway.services.routing import outcomes_kept_fresh
+from gateway.storage.circuit_board import CHANNEL
 from gateway.storage.database import is_reachable
 from gateway.storage.routing_outcomes import RoutingOutcomeStore
 from gateway.storage.usage_reports import UsageReportStore
 from gateway.storage.usage_rollup import UsageRollupStore
+from gateway.storage.valkey_subscriber import ValkeySubscriber
 from gateway.telemetry.metrics import MetricStore
 from gateway.usage.reports import UsageReports
 
@@ -55,6 +59,7 @@ class Services:
     metrics: MetricStore
     usage_reports: UsageReports
     routing: RoutingExplanations
+    circuits: SharedCircuits
     durable: DurableEngine
     model_source: str
     probes: dict[str, Callable[[], Awaitable[bool]]]
@@ -96,6 +101,7 @@ async def running_services(settings: Settings, durable: DurableEngine) -> AsyncI
             metrics=parts.metrics,
             usage_reports=UsageReports(UsageReportStore(engine), UsageRollupStore(engine)),
             routing=RoutingExplanations(router, RoutingOutcomeStore(engine)),
+            circuits=parts.circuits,
             durable=durable,
             model_source=parts.source,
             probes={
@@ -104,6 +110,13 @@ async def running_services(settings: Settings, durable: DurableEngine) -> AsyncI
                 "temporal": durable.is_reachable,
             },
         )
+
+
+def circuit_notices(parts: Parts) -> ValkeySubscriber:
+    """What hears of circuits in other processes."""
+    url = required("REDIS_URL", secret(parts.settings.redis_url))
+    circuits = parts.circuits
+    return ValkeySubscriber(url, CHANNEL, circuits.heard, circuits.catch_up)
 
 
 async def _start(parts: Parts, live: LivePipeline, stack: AsyncExitStack) -> None:
@@ -126,5 +139,7 @@ async def _start(parts: Parts, live: LivePipeline, stack: AsyncExitStack) -> Non
         ("routing-outcomes", outcomes_kept_fresh(parts.router, valkey)),
         ("admission", parts.admission.run()),
         ("spending", parts.spending.run()),
+        ("circuits", parts.circuits.run()),
+        ("circuit-notices", circuit_notices(parts).run()),
     ):
         stack.push_async_callback(stop, start(name, work))

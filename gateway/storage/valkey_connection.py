@@ -115,7 +115,7 @@ class ValkeyConnection(asyncio.Protocol):
         future: asyncio.Future[Any],
         fallback: tuple[Argument, ...] | None,
     ) -> None:
-        self._queued.append((_packed(command), future, fallback))
+        self._queued.append((packed(command), future, fallback))
         if self._flush_planned:
             return
         if self._waiting:
@@ -185,10 +185,11 @@ class ValkeyConnection(asyncio.Protocol):
         self._on_lost(self, reason)
 
 
-def _packed(command: tuple[Argument, ...]) -> bytes:
+def packed(command: tuple[Argument, ...]) -> bytes:
+    """A command as it goes over the wire."""
     # The published annotation is that of a tuple with one item.
-    packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]
-    return packed
+    data: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]
+    return data
 
 
 def failed(loop: asyncio.AbstractEventLoop, error: ValkeyDown) -> asyncio.Future[Any]:

@@ -47,11 +47,20 @@ class ConnectionPool:
             connection.abort()
         self._idle.clear()
 
-    def _keep(self, connection: HTTPConnection) -> None:
+    @property
+    def idle_count(self) -> int:
+        """Connections that wait for a request."""
+        return len(self._idle)
+
+    def keep(self, connection: HTTPConnection) -> None:
+        """Have a connection whose answer is complete for the next request."""
         now = time.monotonic()
         self._idle.append((connection, now))
-        while now - self._idle[0][1] >= _KEEP_ALIVE_SECONDS or not self._idle[0][0].is_open:
-            self._idle.popleft()[0].abort()  # at the latest this one, which is new, stays
+        # This one may be closed already: the server ended it with its answer.
+        while self._idle and (
+            now - self._idle[0][1] >= _KEEP_ALIVE_SECONDS or not self._idle[0][0].is_open
+        ):
+            self._idle.popleft()[0].abort()
 
     async def _connect(self) -> HTTPConnection:
         loop = asyncio.get_running_loop()
@@ -62,7 +71,7 @@ class ConnectionPool:
         try:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             _, connection = await loop.create_connection(
-                lambda: HTTPConnection(self._keep, self._all.discard),
+                lambda: HTTPConnection(self.keep, self._all.discard),
                 sock=connected,
                 ssl=self._tls,
                 server_hostname=self._host if self._tls is not None else None,

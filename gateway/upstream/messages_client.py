@@ -4,6 +4,8 @@ No retries here: whoever calls this has a durable engine that tries again. Nothi
 `max_tokens` has to stay below what the package allows without.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -50,22 +52,34 @@ class MessagesClient:
     ) -> None:
         await self._client.close()
 
+    async def list_models(self) -> None:
+        """Ask for something that costs nothing. Raises UpstreamError."""
+        with _upstream_errors():
+            await self._client.models.list(limit=1)
+
     async def ask(self, body: JSONObject) -> Answered:
         """The answer to a Messages request. Raises UpstreamError, which says what may help."""
-        try:
+        with _upstream_errors():
             raw = await self._client.messages.with_raw_response.create(**body)
-        except anthropic.APIStatusError as error:
-            response = error.response
-            raise upstream_error(response.status_code, response.headers, response.content) from None
-        except anthropic.APITimeoutError as error:
-            raise UpstreamTimeoutError(
-                "the upstream did not answer in time", status=504, retryable=True
-            ) from error
-        except anthropic.APIConnectionError as error:
-            raise UpstreamUnreachableError(
-                "the upstream cannot be reached", retryable=True, detail=type(error).__name__
-            ) from error
         return _read(wire.loads(await raw.read()))
+
+
+@contextmanager
+def _upstream_errors() -> Iterator[None]:
+    """What the package raises, as UpstreamError."""
+    try:
+        yield
+    except anthropic.APIStatusError as error:
+        response = error.response
+        raise upstream_error(response.status_code, response.headers, response.content) from None
+    except anthropic.APITimeoutError as error:
+        raise UpstreamTimeoutError(
+            "the upstream did not answer in time", status=504, retryable=True
+        ) from error
+    except anthropic.APIConnectionError as error:
+        raise UpstreamUnreachableError(
+            "the upstream cannot be reached", retryable=True, detail=type(error).__name__
+        ) from error
 
 
 def _read(message: JSONObject) -> Answered:

@@ -29,6 +29,7 @@ def test_every_workflow_has_a_history() -> None:
         "context_summary",
         "retention",
         "routing_outcomes",
+        "upstream_circuit",
         "usage_rollup",
     }
 

@@ -19,8 +19,9 @@ Json = dict[str, Any]
 class Simulator:
     """Control of a running simulator."""
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, pid: int) -> None:
         self.base_url = base_url
+        self.pid = pid
         self._http = httpx2.Client(base_url=f"{base_url}/_sim/", timeout=30)
 
     def close(self) -> None:
@@ -85,7 +86,7 @@ def running_simulator(*options: str) -> Iterator[Simulator]:
     try:
         assert process.stdout is not None
         line = process.stdout.readline().decode()
-        simulator = Simulator(line.split('"base_url":"')[1].split('"')[0])
+        simulator = Simulator(line.split('"base_url":"')[1].split('"')[0], process.pid)
         try:
             yield simulator
         finally:

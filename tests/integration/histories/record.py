@@ -19,8 +19,11 @@ from gateway.durable import (
     RETENTION_WORKFLOW,
     ROUTING_OUTCOMES_ID,
     ROUTING_OUTCOMES_WORKFLOW,
+    UPSTREAM_CIRCUIT_WORKFLOW,
     USAGE_ROLLUP_ID,
     USAGE_ROLLUP_WORKFLOW,
+    CircuitInput,
+    CircuitPolicy,
     ContextSummaryInput,
     ContextSummaryResult,
     FoldOutcomesInput,
@@ -29,6 +32,10 @@ from gateway.durable import (
     FoldUsageResult,
     PartitionsInput,
     PartitionsResult,
+    ProbeUpstreamInput,
+    ProbeUpstreamResult,
+    PublishCircuitInput,
+    PublishCircuitResult,
     PublishOutcomesInput,
     PublishOutcomesResult,
     RemoveExpiredInput,
@@ -36,6 +43,7 @@ from gateway.durable import (
     RetentionInput,
     RoutingOutcomesInput,
     UsageRollupInput,
+    circuit_workflow_id,
     context_summary_id,
 )
 from gateway.stack.binaries import find_temporal
@@ -111,6 +119,24 @@ class ScriptedSummaries:
         return ContextSummaryResult(4_000, 80_000, 1_200)
 
 
+class ScriptedCircuit:
+    """Answers as the processes and an upstream would, which is well from the second probe on."""
+
+    def __init__(self) -> None:
+        self._probes = 0
+
+    @activity.defn
+    async def publish_circuit(self, wanted: PublishCircuitInput) -> PublishCircuitResult:
+        """Everybody is told."""
+        return PublishCircuitResult(told=True)
+
+    @activity.defn
+    async def probe_upstream(self, wanted: ProbeUpstreamInput) -> ProbeUpstreamResult:
+        """Fails once."""
+        self._probes += 1
+        return ProbeUpstreamResult(answers=self._probes > 1, code="overloaded")
+
+
 async def main(directory: Path) -> None:
     """Writes the files that are missing in `directory`."""
     async with await WorkflowEnvironment.start_local(
@@ -143,6 +169,18 @@ async def main(directory: Path) -> None:
             (CONTEXT_SUMMARY_WORKFLOW, ContextSummaryInput("default", key)),
             context_summary_id(key),
             _file(directory, "context_summary", "written"),
+        )
+        scripted = ScriptedCircuit()
+        circuit = "anthropic/opus"
+        await _record(
+            client,
+            [scripted.publish_circuit, scripted.probe_upstream],
+            (
+                UPSTREAM_CIRCUIT_WORKFLOW,
+                CircuitInput(circuit, CircuitPolicy(0.2, 5.0, 0.5), "open", searchable=False),
+            ),
+            circuit_workflow_id(circuit),
+            _file(directory, "upstream_circuit", "a_probe_fails_and_one_is_good"),
         )
         for shown, expired in EXPIRED.items():
             await _record(

@@ -27,13 +27,9 @@ def changes() -> list[tuple[str, CircuitState]]:
 
 @pytest.fixture
 def breaker(clock: Clock, changes: list[tuple[str, CircuitState]]) -> CircuitBreaker:
-    return CircuitBreaker(
-        enabled=True,
-        threshold=3,
-        timeout_seconds=60,
-        clock=clock,
-        on_change=lambda upstream, state: changes.append((upstream, state)),
-    )
+    breaker = CircuitBreaker(enabled=True, threshold=3, timeout_seconds=60, clock=clock)
+    breaker.on_change = lambda upstream, state: changes.append((upstream, state))
+    return breaker
 
 
 def fail(breaker: CircuitBreaker, times: int) -> None:
@@ -146,4 +142,65 @@ def test_switched_off_it_lets_everything_through(clock: Clock) -> None:
     breaker = CircuitBreaker(enabled=False, threshold=1, timeout_seconds=60, clock=clock)
     fail(breaker, 10)
     breaker.enter(UP)
+    assert breaker.state(UP) is CircuitState.CLOSED
+
+
+def test_asking_whether_one_may_enter_changes_nothing(
+    breaker: CircuitBreaker, clock: Clock, changes: list[tuple[str, CircuitState]]
+) -> None:
+    assert breaker.may_enter("nobody/yet")
+    assert "nobody/yet" not in breaker.states()
+    fail(breaker, 3)
+    assert not breaker.may_enter(UP)
+    clock.now += 60
+    assert breaker.may_enter(UP)
+    assert breaker.may_enter(UP)
+    breaker.enter(UP)
+    assert not breaker.may_enter(UP)
+    assert changes == [(UP, CircuitState.OPEN), (UP, CircuitState.HALF_OPEN)]
+
+
+def test_a_half_open_breaker_lets_its_quota_through_at_once(clock: Clock) -> None:
+    breaker = CircuitBreaker(
+        enabled=True, threshold=1, timeout_seconds=60, half_open_requests=3, clock=clock
+    )
+    fail(breaker, 1)
+    clock.now += 60
+    probes = [breaker.enter(UP) for _ in range(3)]
+    with pytest.raises(CircuitOpenError):
+        breaker.enter(UP)
+    probes[0].dropped()
+    breaker.enter(UP).failed()
+    assert breaker.state(UP) is CircuitState.OPEN
+    probes[1].succeeded()  # of a time that is over
+    assert breaker.state(UP) is CircuitState.OPEN
+
+
+def test_what_is_decided_elsewhere_holds_here_and_is_not_told_again(
+    breaker: CircuitBreaker, clock: Clock, changes: list[tuple[str, CircuitState]]
+) -> None:
+    breaker.apply(UP, CircuitState.OPEN, 20)
+    with pytest.raises(CircuitOpenError) as refused:
+        breaker.enter(UP)
+    assert refused.value.retry_after_seconds == 20
+    breaker.apply(UP, CircuitState.HALF_OPEN, 0)
+    breaker.enter(UP)
+    breaker.apply(UP, CircuitState.CLOSED, 0)
+    assert changes == []
+    breaker.apply(UP, CircuitState.OPEN, 0)  # by hand, until it is closed by hand
+    clock.now += 1e6
+    assert not breaker.may_enter(UP)
+    with pytest.raises(CircuitOpenError) as refused:
+        breaker.enter(UP)
+    assert refused.value.retry_after_seconds == 300
+
+
+def test_a_clock_that_stands_still_or_jumps_leaves_a_way_out(
+    breaker: CircuitBreaker, clock: Clock
+) -> None:
+    fail(breaker, 3)
+    clock.now -= 50
+    assert breaker.seconds_open(UP) == 110
+    clock.now += 110
+    breaker.enter(UP).succeeded()
     assert breaker.state(UP) is CircuitState.CLOSED

@@ -10,6 +10,8 @@ import pytest
 
 from gateway.errors import UpstreamCutError, UpstreamUnreachableError
 from gateway.upstream import connection_pool
+from gateway.upstream.connection_pool import ConnectionPool
+from gateway.upstream.http_connection import HTTPConnection
 from gateway.upstream.transport import UpstreamResponse, UpstreamTransport
 from tests.support.certificates import self_signed
 from tests.support.scripted_upstream import (
@@ -285,3 +287,13 @@ async def test_a_certificate_of_another_host_or_nobodys_is_refused(
             await ask(transport)
         assert caught.value.retryable
         assert server.heads == []
+
+
+def test_a_connection_that_ends_with_its_answer_is_not_kept() -> None:
+    pool = ConnectionPool("http://127.0.0.1:1")
+    kept: list[HTTPConnection] = []
+    for _ in range(2):  # the first one finds an empty pool
+        connection = HTTPConnection(pool.keep, kept.append)
+        assert not connection.is_open
+        pool.keep(connection)
+        assert pool.idle_count == 0
