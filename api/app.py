@@ -22,7 +22,7 @@ from api.routes import (
     responses,
     simple_chat,
 )
-from api.routes.admin import circuits, metrics, routing, savings, usage
+from api.routes.admin import circuits, errors, metrics, routing, savings, usage
 from gateway.config import Settings, SettingsError, load_settings, secret_values
 from gateway.services import check_settings, running_services, temporal_address
 from gateway.telemetry.logs import configure_logging
@@ -35,6 +35,7 @@ ROUTERS = (
     health.router,
     debug.router,
     circuits.router,
+    errors.router,
     metrics.router,
     routing.router,
     savings.router,

@@ -13,11 +13,12 @@ with workflow.unsafe.imports_passed_through():
     from workflows.options import database_step
 
 _KINDS = ("turns", "responses")
+_LATER_KINDS = {"error_events": "error-events"}  # and the patch that came with them
 
 
 @workflow.defn(name=RETENTION_WORKFLOW)
 class RetentionWorkflow:
-    """Removes expired turns and responses in short transactions until none is left.
+    """Removes what has expired in short transactions until none is left.
 
     Killed or repeated at any point it only removes what has expired.
     """
@@ -27,7 +28,8 @@ class RetentionWorkflow:
         """Removes up to `steps * rows_per_step` rows of each kind."""
         removed: dict[str, int] = {}
         left = False
-        for kind in _KINDS:
+        later = (kind for kind, patch in _LATER_KINDS.items() if workflow.patched(patch))
+        for kind in (*_KINDS, *later):
             rows, steps, more = 0, 0, True
             while more and steps < wanted.steps:
                 done = await workflow.execute_activity_method(

@@ -8,9 +8,11 @@ from decimal import Decimal
 
 from gateway.catalog.models import Catalog
 from gateway.context import RequestContext
+from gateway.error_events.recorder import ErrorEvents
 from gateway.errors import GatewayError, UpstreamError
 from gateway.pipeline.attempts import Begun, FailedAttempt, tell_breaker
 from gateway.pipeline.client_identity import client_conversation_key, client_family
+from gateway.pipeline.error_notes import attempt_event, refusal_event
 from gateway.pipeline.ledger import (
     MESSAGES_ENDPOINT,
     count_cache_tokens,
@@ -69,7 +71,7 @@ class Asked:
 class Accounting:
     """Opens the account of each request. `upstream` is the name in usage rows.
 
-    `pass_guard` is told what the rewriting passes gained.
+    `pass_guard` is told what the rewriting passes gained; `errors` keeps what went wrong.
     """
 
     journal: Journal
@@ -77,6 +79,7 @@ class Accounting:
     catalog: Catalog
     upstream: str
     pass_guard: PassGuard | None = None
+    errors: ErrorEvents | None = None
 
     def open(self, context: RequestContext, asked: Asked, route: Route) -> "Account":
         """Journal an admitted request and count it as active."""
@@ -110,7 +113,7 @@ class Accounting:
 
     def refusals(self, context: RequestContext) -> "_Refusals":
         """Count what is turned away before it is admitted; errors pass on. Use `with`."""
-        return _Refusals(self.metrics, context)
+        return _Refusals(self.metrics, self.errors, context)
 
     def nothing_used(self, meter: UsageMeter, failure: GatewayError | None, cut: bool) -> None:
         """Settle a request that costs nothing."""
@@ -120,15 +123,20 @@ class Accounting:
         error = failed.error
         status = str(error.upstream_status or error.status)
         self.metrics.add(series.UPSTREAM_ERRORS, (failed.model, error.code or "unknown", status))
+        if self.errors is not None:
+            self.errors.note(attempt_event(failed))
 
 
 class _Refusals:
     """Counts the GatewayError that ends its block. No generator: every request enters two."""
 
-    __slots__ = ("_context", "_metrics")
+    __slots__ = ("_context", "_errors", "_metrics")
 
-    def __init__(self, metrics: MetricStore, context: RequestContext) -> None:
+    def __init__(
+        self, metrics: MetricStore, errors: ErrorEvents | None, context: RequestContext
+    ) -> None:
         self._metrics = metrics
+        self._errors = errors
         self._context = context
 
     def __enter__(self) -> None:
@@ -140,6 +148,8 @@ class _Refusals:
             project = caller.project.id if caller is not None else "none"
             labels = ("none", project, str(error.status), self._context.endpoint)
             self._metrics.add(series.REQUESTS, labels)
+            if self._errors is not None and not isinstance(error, UpstreamError):
+                self._errors.note(refusal_event(self._context, error))
 
 
 @dataclass(slots=True)

@@ -4,19 +4,14 @@ import os
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from gateway.config import Settings, default_data_dir
-from gateway.durable import CircuitPolicy, DurableEngine
+from gateway.durable import DurableEngine
 from gateway.pipeline.accounting import Accounting
 from gateway.pipeline.summary_requests import SummaryRequests
 from gateway.projects import Projects
 from gateway.reduction.context_summary import SummaryStore
 from gateway.reduction.pass_guard import PassGuard
-from gateway.reliability.admission import AdmissionControl
-from gateway.reliability.circuit_breaker import CircuitBreaker
-from gateway.reliability.circuit_sharing import CircuitNames, SharedCircuits
-from gateway.reliability.spending import Spending
 from gateway.routing.router import Router
 from gateway.security.keys import hash_key
 from gateway.security.sealing import Sealer
@@ -28,26 +23,21 @@ from gateway.services.from_settings import (
     sealer_of,
     secret,
     source_of,
-    upstreams_of,
 )
+from gateway.services.reliability import Reliability, Stores, open_reliability
 from gateway.services.routing import router_of
-from gateway.storage.circuit_board import CircuitBoard
 from gateway.storage.database import Engine, create_engine
 from gateway.storage.project_store import ProjectStore
 from gateway.storage.response_store import ResponseTable
-from gateway.storage.spend_store import SpendStore
 from gateway.storage.turn_store import TurnTable
 from gateway.storage.usage_store import UsageStore
 from gateway.storage.valkey import Valkey
 from gateway.telemetry.metrics import MetricStore
 from gateway.turns.responses import StoredResponses
 from gateway.turns.store import TurnStore
-from gateway.upstream.pool import Upstream, UpstreamPool
-from gateway.upstream.transport import UpstreamTransport
 from gateway.usage.journal import Journal
 from gateway.usage.recorder import Recorder
 
-_LONGEST_COOLDOWN_SECONDS = 600.0
 _SUMMARY_SECONDS = 259_200  # three days: a conversation is remembered that long
 
 
@@ -60,11 +50,7 @@ class Parts:
     valkey: Valkey
     metrics: MetricStore
     recorder: Recorder
-    pool: UpstreamPool
-    breaker: CircuitBreaker
-    circuits: SharedCircuits
-    admission: AdmissionControl
-    spending: Spending
+    reliability: Reliability
     accounting: Accounting
     projects: Projects
     router: Router
@@ -92,7 +78,6 @@ async def open_parts(settings: Settings, durable: DurableEngine, stack: AsyncExi
     stack.push_async_callback(recorder.finish)
     valkey = Valkey(required("REDIS_URL", secret(settings.redis_url)))
     stack.push_async_callback(valkey.close)
-    pool = await stack.enter_async_context(UpstreamPool(upstreams_at_work(settings)))
     projects = Projects(
         settings,
         ProjectStore(engine),
@@ -100,16 +85,8 @@ async def open_parts(settings: Settings, durable: DurableEngine, stack: AsyncExi
         fallbacks=fallbacks_of(settings, catalog),
     )
     stack.push_async_callback(projects.close)
-    breaker = breaker_of(settings)
-    spending = Spending(SpendStore(engine))
-    default = router.names.default
-    admission = AdmissionControl(
-        valkey,
-        metrics,
-        spending,
-        processes=settings.api_processes,
-        usd_per_token=default.price.input / 1e6 if default.price is not None else 0.0,
-    )
+    stores = Stores(engine, valkey, metrics, router.names.default)
+    reliability = await open_reliability(settings, stores, durable, stack)
     sealer = sealer_of(settings)
     seconds, days = settings.turn_ttl_seconds, settings.responses_ttl_days
     guard = PassGuard(valkey)
@@ -120,12 +97,8 @@ async def open_parts(settings: Settings, durable: DurableEngine, stack: AsyncExi
         valkey=valkey,
         metrics=metrics,
         recorder=recorder,
-        pool=pool,
-        breaker=breaker,
-        circuits=shared_circuits(settings, breaker, valkey, durable),
-        admission=admission,
-        spending=spending,
-        accounting=Accounting(journal, metrics, catalog, source, guard),
+        reliability=reliability,
+        accounting=Accounting(journal, metrics, catalog, source, guard, reliability.errors),
         projects=projects,
         router=router,
         pass_guard=guard,
@@ -136,46 +109,3 @@ async def open_parts(settings: Settings, durable: DurableEngine, stack: AsyncExi
         summary_requests=SummaryRequests(summaries, durable),
         source=source,
     )
-
-
-def upstreams_at_work(settings: Settings) -> list[Upstream]:
-    """The upstreams of the settings with their connections, which are not open yet."""
-    return [
-        Upstream(
-            spec,
-            UpstreamTransport(
-                spec.base_url,
-                spec.api_key,
-                first_byte_seconds=settings.upstream_timeout_seconds,
-                idle_seconds=settings.upstream_idle_seconds,
-            ),
-        )
-        for spec in upstreams_of(settings)
-    ]
-
-
-def breaker_of(settings: Settings) -> CircuitBreaker:
-    """The circuit breakers of this process."""
-    return CircuitBreaker(
-        enabled=settings.circuit_breaker_enabled,
-        threshold=settings.circuit_breaker_threshold,
-        timeout_seconds=settings.circuit_breaker_timeout,
-        half_open_requests=settings.circuit_half_open_requests,
-    )
-
-
-def shared_circuits(
-    settings: Settings, breaker: CircuitBreaker, valkey: Valkey, durable: DurableEngine
-) -> SharedCircuits:
-    """What joins the breakers of all processes."""
-    upstreams = tuple(spec.name for spec in upstreams_of(settings))
-    if settings.embedding_api_url is not None:
-        upstreams += (urlsplit(settings.embedding_api_url).hostname or "unknown",)
-    families = {model.family for model in catalog_of(settings).models.values()}
-    policy = CircuitPolicy(
-        cooldown_seconds=settings.circuit_breaker_timeout,
-        longest_cooldown_seconds=max(_LONGEST_COOLDOWN_SECONDS, settings.circuit_breaker_timeout),
-        probe=settings.circuit_probe != "off",
-    )
-    names = CircuitNames(upstreams, (*sorted(families), "embeddings"))
-    return SharedCircuits(breaker, CircuitBoard(valkey), durable, policy, names)

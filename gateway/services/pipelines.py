@@ -46,7 +46,7 @@ def live_pipeline(parts: Parts) -> LivePipeline:
     )
     return LivePipeline(
         projects=parts.projects,
-        admission=parts.admission,
+        admission=parts.reliability.admission,
         router=parts.router,
         fit_options=FitOptions(
             thinking_reserve_tokens=settings.thinking_reserve_tokens,
@@ -55,7 +55,9 @@ def live_pipeline(parts: Parts) -> LivePipeline:
         ),
         turns=Turns(parts.turn_store),
         conversations=conversations_of(parts),
-        attempts=Attempts(parts.pool, parts.breaker, policy, accounting.attempt_failed),
+        attempts=Attempts(
+            parts.reliability.pool, parts.reliability.breaker, policy, accounting.attempt_failed
+        ),
         accounting=accounting,
         upstream=accounting.upstream,
         from_simulator=settings.upstream_is_simulator,

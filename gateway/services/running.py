@@ -35,6 +35,7 @@ from gateway.services.pipelines import cached_answers, embedding_provider, live_
 from gateway.services.routing import outcomes_kept_fresh
 from gateway.storage.circuit_board import CHANNEL
 from gateway.storage.database import is_reachable
+from gateway.storage.error_store import ErrorStore
 from gateway.storage.routing_outcomes import RoutingOutcomeStore
 from gateway.storage.usage_reports import UsageReportStore
 from gateway.storage.usage_rollup import UsageRollupStore
@@ -60,6 +61,7 @@ class Services:
     usage_reports: UsageReports
     routing: RoutingExplanations
     circuits: SharedCircuits
+    error_store: ErrorStore
     durable: DurableEngine
     model_source: str
     probes: dict[str, Callable[[], Awaitable[bool]]]
@@ -101,7 +103,8 @@ async def running_services(settings: Settings, durable: DurableEngine) -> AsyncI
             metrics=parts.metrics,
             usage_reports=UsageReports(UsageReportStore(engine), UsageRollupStore(engine)),
             routing=RoutingExplanations(router, RoutingOutcomeStore(engine)),
-            circuits=parts.circuits,
+            circuits=parts.reliability.circuits,
+            error_store=parts.reliability.error_store,
             durable=durable,
             model_source=parts.source,
             probes={
@@ -115,7 +118,7 @@ async def running_services(settings: Settings, durable: DurableEngine) -> AsyncI
 def circuit_notices(parts: Parts) -> ValkeySubscriber:
     """What hears of circuits in other processes."""
     url = required("REDIS_URL", secret(parts.settings.redis_url))
-    circuits = parts.circuits
+    circuits = parts.reliability.circuits
     return ValkeySubscriber(url, CHANNEL, circuits.heard, circuits.catch_up)
 
 
@@ -129,6 +132,7 @@ async def _start(parts: Parts, live: LivePipeline, stack: AsyncExitStack) -> Non
         ("responses", parts.stored_responses),
         ("summaries", parts.summary_requests),
         ("pass-guard", parts.pass_guard),
+        ("error-events", parts.reliability.errors),
     ):
         stack.push_async_callback(store.finish)
         stack.push_async_callback(stop, start(name, store.run()))
@@ -137,9 +141,9 @@ async def _start(parts: Parts, live: LivePipeline, stack: AsyncExitStack) -> Non
         ("metrics", publish_metrics(metrics)),
         ("memory", give_back_memory()),
         ("routing-outcomes", outcomes_kept_fresh(parts.router, valkey)),
-        ("admission", parts.admission.run()),
-        ("spending", parts.spending.run()),
-        ("circuits", parts.circuits.run()),
+        ("admission", parts.reliability.admission.run()),
+        ("spending", parts.reliability.spending.run()),
+        ("circuits", parts.reliability.circuits.run()),
         ("circuit-notices", circuit_notices(parts).run()),
     ):
         stack.push_async_callback(stop, start(name, work))

@@ -276,6 +276,27 @@ journal_offsets = Table(
     _moment("updated_at"),
 )
 
+error_events = Table(
+    "error_events",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False),
+    *(
+        _label(name)
+        for name in ("source", "kind", "code", "project", "key_id", "request_id", "endpoint")
+    ),
+    _label("model"),
+    _label("upstream"),
+    Column("status", Integer, nullable=False, server_default=_ZERO),
+    Column("attempt", Integer, nullable=False, server_default=_ZERO),
+    Column("is_final", Boolean, nullable=False, server_default=_FALSE),
+    Column("retry_after_seconds", Double),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Index(None, "at"),
+    Index(None, "request_id"),
+    Index(None, "expires_at"),
+)
+
 turns = Table(
     "turns",
     metadata,

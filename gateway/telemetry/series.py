@@ -122,6 +122,12 @@ CACHE_TOKENS = Series(
     "Prompt tokens by what the cache did: read, write_5m, write_1h, uncached.",
     ("kind",),
 )
+ERROR_EVENTS_DROPPED = Series(
+    "gateway_error_events_dropped_total",
+    "counter",
+    "Error events that were not kept, by place (postgres, file, endpoint) or because of a flood.",
+    ("kind",),
+)
 DEGRADED = Series(
     "gateway_degraded",
     "gauge",
@@ -148,6 +154,7 @@ SERIES: tuple[Series, ...] = (
     REDUCED_TOKENS,
     ADDED_TOKENS,
     CACHE_TOKENS,
+    ERROR_EVENTS_DROPPED,
     DEGRADED,
 )
 """Every series, in the order of the exposition."""

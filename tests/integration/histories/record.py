@@ -55,6 +55,7 @@ EXPIRED = {
     "nothing_expired": {"turns": 0, "responses": 0},
     "both_kinds": {"turns": 47, "responses": 20},
     "more_than_one_run_takes": {"turns": 500, "responses": 3},
+    "error_events_too": {"turns": 1, "responses": 0, "error_events": 25},
 }
 
 
@@ -105,8 +106,9 @@ class ScriptedRetention:
     @activity.defn
     async def remove_expired(self, wanted: RemoveExpiredInput) -> RemoveExpiredResult:
         """Takes up to the limit of a kind."""
-        taken = min(self._expired[wanted.kind], wanted.limit)
-        self._expired[wanted.kind] -= taken
+        left = self._expired.get(wanted.kind, 0)
+        taken = min(left, wanted.limit)
+        self._expired[wanted.kind] = left - taken
         return RemoveExpiredResult(taken, more=taken == wanted.limit)
 
 

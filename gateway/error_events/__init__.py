@@ -1,0 +1,1 @@
+"""What went wrong, kept: one event for each failed attempt and each refusal, without any text."""
