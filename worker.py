@@ -1,6 +1,6 @@
 """The worker process: runs workflows and activities until it is told to stop.
 
-    python worker.py [--task-queue maintenance] [--ready-file PATH]
+    python worker.py [--task-queue maintenance]... [--ready-file PATH]
 
 Needs DATABASE_URL and TEMPORAL_ADDRESS, uses REDIS_URL; waits for Temporal as long as it takes.
 """
@@ -11,29 +11,30 @@ import contextlib
 import logging
 import signal
 import sys
-from datetime import timedelta
 from pathlib import Path
 
-from temporalio.client import Client
-from temporalio.service import RPCError
-from temporalio.worker import Worker
-
-from activities.registry import maintenance_activities
+from activities.registry import activities_of, refused_queue
 from gateway.config import Settings, SettingsError, load_settings, secret_values
-from gateway.durable import MAINTENANCE_QUEUE, EngineAddress, engine_address
+from gateway.durable import EngineAddress, engine_address
 from gateway.telemetry.logs import configure_logging
-from workflows.connection import connect
-from workflows.registry import MAINTENANCE_WORKFLOWS
+from workflows.client import TemporalEngine
+from workflows.connection import connect_in_the_end
+from workflows.registry import WORKFLOWS
 from workflows.schedules import ensure_schedules
+from workflows.workers import polling, worker_of
 
-_GRACE = timedelta(seconds=10)  # for activities that run when the worker is told to stop
 _log = logging.getLogger("worker")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the worker; the exit status is 0 after SIGTERM or SIGINT, 2 for wrong settings."""
     parser = argparse.ArgumentParser(prog="worker.py", description="Runs the durable part.")
-    parser.add_argument("--task-queue", default=MAINTENANCE_QUEUE, choices=[MAINTENANCE_QUEUE])
+    parser.add_argument(
+        "--task-queue",
+        action="append",
+        choices=list(WORKFLOWS),
+        help="what to work on, may be repeated; without it everything these settings allow",
+    )
     parser.add_argument("--ready-file", type=Path, help="made when the worker polls")
     chosen = parser.parse_args(arguments)
     try:
@@ -41,52 +42,49 @@ def main(arguments: list[str] | None = None) -> int:
         address = engine_address(settings)
         if settings.database_url is None or address is None:
             raise SettingsError("DATABASE_URL and TEMPORAL_ADDRESS: the worker needs both")
+        configure_logging(settings.log_level, secret_values(settings))
+        asyncio.run(_run(address, settings, _queues(settings, chosen.task_queue), chosen))
     except SettingsError as error:
         sys.stderr.write(f"{error.message}\n")
         return 2
-    configure_logging(settings.log_level, secret_values(settings))
-    asyncio.run(_run(address, settings, chosen))
     return 0
 
 
-async def _run(address: EngineAddress, settings: Settings, chosen: argparse.Namespace) -> None:
+def _queues(settings: Settings, asked: list[str] | None) -> list[str]:
+    """The queues to poll. Raises SettingsError when one that was asked for cannot be served."""
+    served: list[str] = []
+    for queue in dict.fromkeys(asked or WORKFLOWS):
+        refused = refused_queue(settings, queue)
+        if refused is None:
+            served.append(queue)
+        elif asked:
+            raise SettingsError(refused)
+        else:
+            _log.warning("worker: leaves task queue %s to others (%s)", queue, refused)
+    return served
+
+
+async def _run(
+    address: EngineAddress, settings: Settings, queues: list[str], chosen: argparse.Namespace
+) -> None:
     stop = asyncio.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
-    client = await _connected(address, stop)
+    client = await connect_in_the_end(address, ensure_schedules, stop)
     if client is None:
         return
     async with contextlib.AsyncExitStack() as exits:
-        worker = Worker(
-            client,
-            task_queue=chosen.task_queue,
-            workflows=MAINTENANCE_WORKFLOWS,
-            activities=await exits.enter_async_context(maintenance_activities(settings)),
-            graceful_shutdown_timeout=_GRACE,
+        activities = await exits.enter_async_context(
+            activities_of(settings, TemporalEngine(address), queues)
         )
-        await exits.enter_async_context(worker)
+        # The workers are left together, so that all of them drain at once.
+        workers = [worker_of(client, settings, queue, activities[queue]) for queue in queues]
+        await exits.enter_async_context(polling(workers))
         if chosen.ready_file is not None:
             chosen.ready_file.touch()
             exits.callback(chosen.ready_file.unlink, missing_ok=True)
-        _log.info("worker: polls task queue %s", chosen.task_queue)
+        _log.info("worker: polls task queues %s", ", ".join(queues))
         await stop.wait()
-
-
-async def _connected(address: EngineAddress, stop: asyncio.Event) -> Client | None:
-    """A client once Temporal answers and has its schedules; None when told to stop before."""
-    waiting = False
-    while not stop.is_set():
-        try:
-            client = await connect(address)
-            await ensure_schedules(client)
-            return client
-        except (RuntimeError, RPCError) as error:
-            if not waiting:
-                _log.warning("worker: waits for Temporal (%s)", type(error).__name__)
-            waiting = True
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), 1.0)
-    return None
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """The activities of each task queue, on the stores they need."""
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from activities.context_summary import ContextSummaryActivities
@@ -11,9 +12,11 @@ from activities.routing_outcomes import RoutingOutcomesActivities
 from activities.upstream_circuit import Probe, UpstreamCircuitActivities
 from activities.usage_rollup import UsageRollupActivities
 from gateway.catalog.models import Catalog, Model
-from gateway.config import Settings, default_data_dir
+from gateway.config import Settings, SettingsError, default_data_dir
+from gateway.durable import MAINTENANCE_QUEUE, DurableEngine
 from gateway.pipeline.summary_writer import SummaryWriter
 from gateway.reduction.context_summary import SummaryStore
+from gateway.services import Services, check_settings, running_services
 from gateway.services.background import start, stop
 from gateway.services.from_settings import (
     catalog_of,
@@ -43,9 +46,67 @@ _VALKEY_SECONDS = 5.0  # nobody waits for a worker
 _MODEL_SECONDS = 120.0
 _PROBE_SECONDS = 8.0
 
+Activities = list[Callable[..., Any]]
+
+
+@dataclass(slots=True)
+class WorkerParts:
+    """What the queues of one worker share; closed by `stack`.
+
+    `durable` reaches the engine for what activities start.
+    """
+
+    settings: Settings
+    durable: DurableEngine
+    stack: AsyncExitStack
+    _services: Services | None = field(default=None, init=False)
+
+    async def services(self) -> Services:
+        """The live pipelines, built when the first queue needs them. Raises SettingsError."""
+        if self._services is None:
+            self._services = await self.stack.enter_async_context(
+                running_services(self.settings, self.durable)
+            )
+        return self._services
+
+
+async def _maintenance(parts: WorkerParts) -> Activities:
+    return await parts.stack.enter_async_context(maintenance_activities(parts.settings))
+
+
+_QUEUES: dict[str, Callable[[WorkerParts], Awaitable[Activities]]] = {
+    MAINTENANCE_QUEUE: _maintenance,
+}
+_PIPELINE_QUEUES: frozenset[str] = frozenset()
+"""Those that call models as an API process does, and need its settings."""
+
+
+def refused_queue(settings: Settings, queue: str) -> str | None:
+    """Why this worker cannot serve `queue`, None when it can."""
+    if queue not in _PIPELINE_QUEUES:
+        return None
+    try:
+        check_settings(settings)
+    except SettingsError as error:
+        return error.message
+    return None
+
 
 @asynccontextmanager
-async def maintenance_activities(settings: Settings) -> AsyncIterator[list[Callable[..., Any]]]:
+async def activities_of(
+    settings: Settings, durable: DurableEngine, queues: Iterable[str]
+) -> AsyncIterator[Mapping[str, Activities]]:
+    """The activities of these queues. Connections are closed on leaving.
+
+    Raises SettingsError for what cannot work, see `refused_queue`.
+    """
+    async with AsyncExitStack() as stack:
+        parts = WorkerParts(settings, durable, stack)
+        yield {queue: await _QUEUES[queue](parts) for queue in queues}
+
+
+@asynccontextmanager
+async def maintenance_activities(settings: Settings) -> AsyncIterator[Activities]:
     """What runs by the clock, and summaries. Connections are closed on leaving.
 
     Without Valkey the API processes are not told what routing has learned, and there are no

@@ -1,5 +1,8 @@
 """The workflows of each task queue."""
 
+from collections.abc import Mapping, Sequence
+
+from gateway.durable import MAINTENANCE_QUEUE
 from workflows.context_summary import ContextSummaryWorkflow
 from workflows.retention import RetentionWorkflow
 from workflows.routing_outcomes import RoutingOutcomesWorkflow
@@ -14,3 +17,10 @@ MAINTENANCE_WORKFLOWS: tuple[type, ...] = (
     UpstreamCircuitWorkflow,
 )
 """What runs by the clock, and what is small enough to run beside it."""
+
+WORKFLOWS: Mapping[str, Sequence[type]] = {
+    MAINTENANCE_QUEUE: MAINTENANCE_WORKFLOWS,
+}
+"""What runs on each queue; a queue has its own workers where it needs them."""
+
+ALL_WORKFLOWS: tuple[type, ...] = tuple(each for kinds in WORKFLOWS.values() for each in kinds)

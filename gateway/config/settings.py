@@ -20,6 +20,7 @@ from gateway.config.reduction import ReductionSettings
 from gateway.config.reliability import ReliabilitySettings
 from gateway.config.retention import RetentionSettings
 from gateway.config.upstream import UpstreamSettings
+from gateway.config.worker import WorkerSettings
 from gateway.errors import GatewayError
 
 _API_KEY = re.compile(r'"api_key"\s*:\s*"([^"]+)"')
@@ -32,6 +33,7 @@ class SettingsError(GatewayError):
 
 
 class Settings(
+    WorkerSettings,
     ObservationSettings,
     ReliabilitySettings,
     RetentionSettings,

@@ -20,7 +20,10 @@ from gateway.durable.circuits import (
     circuit_workflow_id,
 )
 from gateway.durable.engine import (
+    BACKGROUND_QUEUE,
+    BATCH_QUEUE,
     MAINTENANCE_QUEUE,
+    MEMORY_QUEUE,
     SEARCH_ATTRIBUTES,
     DurableEngine,
     DurableUnavailableError,
@@ -59,8 +62,11 @@ from gateway.durable.summaries import (
 )
 
 __all__ = [
+    "BACKGROUND_QUEUE",
+    "BATCH_QUEUE",
     "CONTEXT_SUMMARY_WORKFLOW",
     "MAINTENANCE_QUEUE",
+    "MEMORY_QUEUE",
     "RETENTION_ID",
     "RETENTION_WORKFLOW",
     "ROUTING_OUTCOMES_ID",

@@ -11,6 +11,15 @@ from gateway.errors import UnavailableError
 MAINTENANCE_QUEUE = "maintenance"
 """Task queue of what runs by the clock."""
 
+BATCH_QUEUE = "batch"
+"""Task queue of batches."""
+
+BACKGROUND_QUEUE = "background"
+"""Task queue of responses in the background."""
+
+MEMORY_QUEUE = "memory"
+"""Task queue of the indexing of memory."""
+
 SEARCH_ATTRIBUTES = ("GatewayProject", "GatewayKind", "GatewayStatus")
 """Keywords that every workflow can be found by."""
 

@@ -10,7 +10,7 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 from temporalio.workflow import NondeterminismError
 
 from gateway.durable import USAGE_ROLLUP_WORKFLOW, UsageRollupInput, UsageRollupResult
-from workflows.registry import MAINTENANCE_WORKFLOWS
+from workflows.registry import ALL_WORKFLOWS
 
 HISTORIES = sorted(Path(__file__).with_name("histories").glob("*.json"))
 
@@ -21,7 +21,7 @@ def history(file: Path) -> WorkflowHistory:
 
 @pytest.mark.parametrize("file", HISTORIES, ids=[file.stem for file in HISTORIES])
 async def test_stored_histories_replay(file: Path) -> None:
-    await Replayer(workflows=MAINTENANCE_WORKFLOWS).replay_workflow(history(file))
+    await Replayer(workflows=ALL_WORKFLOWS).replay_workflow(history(file))
 
 
 def test_every_workflow_has_a_history() -> None:

@@ -47,7 +47,7 @@ from gateway.durable import (
     context_summary_id,
 )
 from gateway.stack.binaries import find_temporal
-from workflows.registry import MAINTENANCE_WORKFLOWS
+from workflows.registry import ALL_WORKFLOWS
 
 BACKLOGS = {"nothing_to_do": 0, "three_steps": 47, "more_than_one_run_takes": 500}
 
@@ -223,7 +223,7 @@ async def _record(
     async with Worker(
         client,
         task_queue=MAINTENANCE_QUEUE,
-        workflows=MAINTENANCE_WORKFLOWS,
+        workflows=ALL_WORKFLOWS,
         activities=activities,
     ):
         run: WorkflowHandle[Any, Any] = await client.start_workflow(
