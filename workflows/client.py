@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gateway.durable import (
     USAGE_ROLLUP_ID,
+    BatchInput,
     CircuitInput,
     CircuitOrder,
     CircuitView,
@@ -71,6 +72,22 @@ class TemporalEngine:
         """Updates the workflow of a circuit and gives its state afterwards."""
         return await self._in_time(self._order_circuit(wanted, order))
 
+    async def start_batch(self, wanted: BatchInput) -> None:
+        """Starts the workflow; one of that id that runs is left alone."""
+        await self._in_time(self._start_batch(wanted))
+
+    async def pause_batch(self, batch_id: str) -> None:
+        """Signals the workflow of a batch, if it runs."""
+        await self._in_time(self._signal_batch(batch_id, "pause"))
+
+    async def resume_batch(self, batch_id: str) -> None:
+        """Signals the workflow of a batch, if it runs."""
+        await self._in_time(self._signal_batch(batch_id, "resume"))
+
+    async def cancel_batch(self, batch_id: str) -> None:
+        """Signals the workflow of a batch, if it runs."""
+        await self._in_time(self._signal_batch(batch_id, "cancel"))
+
     async def close(self) -> None:
         """Forgets the connection; it ends with its last reference."""
         self._client = None
@@ -98,6 +115,16 @@ class TemporalEngine:
         from workflows import starts  # noqa: PLC0415 - imports Temporal's package
 
         return await starts.order_circuit(await self._connected(), wanted, order)
+
+    async def _start_batch(self, wanted: BatchInput) -> None:
+        from workflows import starts  # noqa: PLC0415 - imports Temporal's package
+
+        await starts.start_batch(await self._connected(), wanted)
+
+    async def _signal_batch(self, batch_id: str, signal: str) -> None:
+        from workflows import starts  # noqa: PLC0415 - imports Temporal's package
+
+        await starts.signal_batch(await self._connected(), batch_id, signal)
 
     async def _connected(self) -> "Client":
         from workflows.connection import connect  # noqa: PLC0415 - imports Temporal's package

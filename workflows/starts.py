@@ -15,13 +15,17 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from gateway.durable import (
+    BATCH_QUEUE,
+    BATCH_WORKFLOW,
     CONTEXT_SUMMARY_WORKFLOW,
     MAINTENANCE_QUEUE,
     UPSTREAM_CIRCUIT_WORKFLOW,
+    BatchInput,
     CircuitInput,
     CircuitOrder,
     CircuitView,
     ContextSummaryInput,
+    batch_workflow_id,
     circuit_workflow_id,
     context_summary_id,
 )
@@ -43,6 +47,36 @@ async def start_context_summary(client: Client, wanted: ContextSummaryInput) -> 
         )
     except WorkflowAlreadyStartedError:
         return
+
+
+async def start_batch(client: Client, wanted: BatchInput) -> None:
+    """Starts the workflow of a batch, unless it runs; a retry starts one that is done again."""
+    for searchable in (True, False):
+        try:
+            await client.start_workflow(
+                BATCH_WORKFLOW,
+                replace(wanted, searchable=searchable),
+                id=batch_workflow_id(wanted.batch_id),
+                task_queue=BATCH_QUEUE,
+                task_timeout=WORKFLOW_TASK_TIMEOUT,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                static_summary=f"Batch {wanted.batch_id}",
+                search_attributes=_batch_attributes(wanted.project, searchable=searchable),
+            )
+        except RPCError as error:
+            if searchable and error.status is RPCStatusCode.INVALID_ARGUMENT:
+                continue
+            raise
+        return
+
+
+async def signal_batch(client: Client, batch_id: str, signal: str) -> None:
+    """Signals the workflow of a batch; without one the status in PostgreSQL says it all."""
+    try:
+        await client.get_workflow_handle(batch_workflow_id(batch_id)).signal(signal)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
 
 
 async def tell_circuit(client: Client, wanted: CircuitInput, order: CircuitOrder) -> None:
@@ -102,3 +136,15 @@ def _circuit_attributes(*, searchable: bool) -> TypedSearchAttributes:
         return TypedSearchAttributes.empty
     kind = SearchAttributeKey.for_keyword("GatewayKind")
     return TypedSearchAttributes([SearchAttributePair(kind, "circuit")])
+
+
+def _batch_attributes(project: str, *, searchable: bool) -> TypedSearchAttributes:
+    if not searchable:
+        return TypedSearchAttributes.empty
+    values = {"GatewayProject": project, "GatewayKind": "batch", "GatewayStatus": "validating"}
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(SearchAttributeKey.for_keyword(name), value)
+            for name, value in values.items()
+        ]
+    )

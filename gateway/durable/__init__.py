@@ -5,6 +5,7 @@ dataclasses; each takes one of them, so that fields can be added. `workflows.cli
 port and is handed to the services by the application that uses it.
 """
 
+from gateway.durable.batches import BATCH_WORKFLOW, BatchInput, batch_workflow_id
 from gateway.durable.circuits import (
     UPSTREAM_CIRCUIT_WORKFLOW,
     CircuitChange,
@@ -64,6 +65,7 @@ from gateway.durable.summaries import (
 __all__ = [
     "BACKGROUND_QUEUE",
     "BATCH_QUEUE",
+    "BATCH_WORKFLOW",
     "CONTEXT_SUMMARY_WORKFLOW",
     "MAINTENANCE_QUEUE",
     "MEMORY_QUEUE",
@@ -75,6 +77,7 @@ __all__ = [
     "UPSTREAM_CIRCUIT_WORKFLOW",
     "USAGE_ROLLUP_ID",
     "USAGE_ROLLUP_WORKFLOW",
+    "BatchInput",
     "CircuitChange",
     "CircuitInput",
     "CircuitOrder",
@@ -106,6 +109,7 @@ __all__ = [
     "RoutingOutcomesResult",
     "UsageRollupInput",
     "UsageRollupResult",
+    "batch_workflow_id",
     "circuit_workflow_id",
     "context_summary_id",
     "engine_address",

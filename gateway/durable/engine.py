@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.config import Settings
+from gateway.durable.batches import BatchInput
 from gateway.durable.circuits import CircuitInput, CircuitOrder, CircuitView
 from gateway.durable.summaries import ContextSummaryInput
 from gateway.errors import UnavailableError
@@ -77,6 +78,18 @@ class DurableEngine(Protocol):
 
     async def order_circuit(self, wanted: CircuitInput, order: CircuitOrder) -> CircuitView:
         """Has the workflow of a circuit do what an operator wants, and gives its state then."""
+
+    async def start_batch(self, wanted: BatchInput) -> None:
+        """Starts the workflow of a batch, unless it runs."""
+
+    async def pause_batch(self, batch_id: str) -> None:
+        """Tells the workflow of a batch that its batch was paused, if it runs."""
+
+    async def resume_batch(self, batch_id: str) -> None:
+        """Tells the workflow of a batch that its batch goes on, if it runs."""
+
+    async def cancel_batch(self, batch_id: str) -> None:
+        """Tells the workflow of a batch that its batch is to be cancelled, if it runs."""
 
     async def close(self) -> None:
         """Lets go of the connection."""

@@ -1,6 +1,6 @@
 """Removes rows whose time is over, some at a time."""
 
-from sqlalchemy import Table, delete, func, select, tuple_
+from sqlalchemy import ColumnElement, Table, delete, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.storage.database import database_errors
@@ -20,6 +20,17 @@ async def delete_expired(engine: AsyncEngine, table: Table, limit: int) -> int:
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
+    statement = delete(table).where(tuple_(*keys).in_(expired))
+    async with database_errors(), engine.begin() as connection:
+        return (await connection.execute(statement)).rowcount
+
+
+async def delete_marked(
+    engine: AsyncEngine, table: Table, over: ColumnElement[bool], limit: int
+) -> int:
+    """Removes up to `limit` rows that are `over`, as `delete_expired` does."""
+    keys = list(table.primary_key.columns)
+    expired = select(*keys).where(over).limit(limit).with_for_update(skip_locked=True)
     statement = delete(table).where(tuple_(*keys).in_(expired))
     async with database_errors(), engine.begin() as connection:
         return (await connection.execute(statement)).rowcount

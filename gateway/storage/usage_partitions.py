@@ -36,7 +36,13 @@ def partition_name(day: date) -> str:
 
 
 async def _exists(connection: AsyncConnection, day: date) -> bool:
+    # Not `to_regclass`: its cache of names need not know yet what another transaction made while
+    # this one waited for the lock.
     found = await connection.execute(
-        text("select to_regclass(:name) is not null"), {"name": partition_name(day)}
+        text(
+            "select exists (select from pg_class where relname = :name"
+            " and pg_table_is_visible(oid))"
+        ),
+        {"name": partition_name(day)},
     )
     return bool(found.scalar_one())

@@ -67,7 +67,7 @@ class UsageStore:
         async with database_errors():
             try:
                 async with self._engine.begin() as connection:
-                    new = await self._insert_all(connection, rows)
+                    new = await self.insert_within(connection, rows)
                     await _advance(connection, file, position)
                     return Stored(new)
             except DBAPIError as error:
@@ -94,6 +94,16 @@ class UsageStore:
         self._known_days |= unknown
         return made
 
+    async def insert_within(self, connection: AsyncConnection, rows: Sequence[JSONObject]) -> int:
+        """Stores `rows` in the caller's transaction and gives how many are new.
+
+        The days of the rows must have been made.
+        """
+        if not rows:
+            return 0
+        done = await connection.execute(self._insert, {"rows": wire.dumps(list(rows)).decode()})
+        return done.rowcount
+
     async def _store_one_by_one(
         self, rows: Sequence[JSONObject], file: str | None, position: int
     ) -> Stored:
@@ -104,19 +114,13 @@ class UsageStore:
             for row in rows:
                 try:
                     async with connection.begin_nested():
-                        new += await self._insert_all(connection, [row])
+                        new += await self.insert_within(connection, [row])
                 except DBAPIError as error:
                     if sqlstate(error)[:2] not in _BAD_VALUE:
                         raise
                     rejected.append(row)
             await _advance(connection, file, position)
         return Stored(new, rejected)
-
-    async def _insert_all(self, connection: AsyncConnection, rows: Sequence[JSONObject]) -> int:
-        if not rows:
-            return 0
-        done = await connection.execute(self._insert, {"rows": wire.dumps(list(rows)).decode()})
-        return done.rowcount
 
 
 async def _advance(connection: AsyncConnection, file: str | None, position: int) -> None:

@@ -11,10 +11,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.errors import UnavailableError
+from gateway.storage.batch_tables import batches
 from gateway.storage.database import create_engine, is_reachable
 from gateway.storage.migrate import migrate, newest_revision
 from gateway.storage.project_store import ProjectStore
-from gateway.storage.tables import metadata
 from gateway.storage.usage_store import UsageStore
 from gateway.wire import JSONObject
 
@@ -45,7 +45,7 @@ async def test_migrations_make_what_the_statements_expect(empty_database_url: st
     engine = create_engine(empty_database_url)
 
     def differences(connection: Connection) -> list[object]:
-        return list(compare_metadata(MigrationContext.configure(connection), metadata))
+        return list(compare_metadata(MigrationContext.configure(connection), batches.metadata))
 
     async with engine.connect() as connection:
         assert await connection.run_sync(differences) == []

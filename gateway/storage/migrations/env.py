@@ -2,12 +2,13 @@
 
 from alembic import context
 
-from gateway.storage.tables import metadata
+from gateway.storage.batch_tables import batches
 
 
 def run() -> None:
     """Runs the steps that are due on `config.attributes["connection"]`, in its transaction."""
-    context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+    connection = context.config.attributes["connection"]
+    context.configure(connection=connection, target_metadata=batches.metadata)
     context.run_migrations()
 
 
