@@ -6,6 +6,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from activities.batch_items import BatchActivities
+from activities.batch_sweep import BatchSweepActivities
 from activities.context_summary import ContextSummaryActivities
 from activities.retention import RetentionActivities
 from activities.routing_outcomes import RoutingOutcomesActivities
@@ -13,7 +15,7 @@ from activities.upstream_circuit import Probe, UpstreamCircuitActivities
 from activities.usage_rollup import UsageRollupActivities
 from gateway.catalog.models import Catalog, Model
 from gateway.config import Settings, SettingsError, default_data_dir
-from gateway.durable import MAINTENANCE_QUEUE, DurableEngine
+from gateway.durable import BATCH_QUEUE, MAINTENANCE_QUEUE, DurableEngine
 from gateway.pipeline.summary_writer import SummaryWriter
 from gateway.reduction.context_summary import SummaryStore
 from gateway.services import Services, check_settings, running_services
@@ -27,6 +29,7 @@ from gateway.services.from_settings import (
     source_of,
     upstreams_of,
 )
+from gateway.storage.batch_store import BatchStore
 from gateway.storage.circuit_board import CircuitBoard
 from gateway.storage.database import create_engine
 from gateway.storage.error_store import ErrorStore
@@ -71,13 +74,34 @@ class WorkerParts:
 
 
 async def _maintenance(parts: WorkerParts) -> Activities:
-    return await parts.stack.enter_async_context(maintenance_activities(parts.settings))
+    return await parts.stack.enter_async_context(
+        maintenance_activities(parts.settings, parts.durable)
+    )
+
+
+async def _batch(parts: WorkerParts) -> Activities:
+    services, settings = await parts.services(), parts.settings
+    batches = BatchActivities(
+        services.batch_execution,
+        parallelism=settings.batch_parallelism,
+        webhook_secret=secret(settings.webhook_secret),
+    )
+    return [
+        batches.plan_batch,
+        batches.run_items,
+        batches.set_batch_status,
+        batches.batch_status,
+        batches.finish_rest,
+        batches.end_batch,
+        batches.deliver_webhook,
+    ]
 
 
 _QUEUES: dict[str, Callable[[WorkerParts], Awaitable[Activities]]] = {
     MAINTENANCE_QUEUE: _maintenance,
+    BATCH_QUEUE: _batch,
 }
-_PIPELINE_QUEUES: frozenset[str] = frozenset()
+_PIPELINE_QUEUES = frozenset({BATCH_QUEUE})
 """Those that call models as an API process does, and need its settings."""
 
 
@@ -106,7 +130,9 @@ async def activities_of(
 
 
 @asynccontextmanager
-async def maintenance_activities(settings: Settings) -> AsyncIterator[Activities]:
+async def maintenance_activities(
+    settings: Settings, durable: DurableEngine | None = None
+) -> AsyncIterator[Activities]:
     """What runs by the clock, and summaries. Connections are closed on leaving.
 
     Without Valkey the API processes are not told what routing has learned, and there are no
@@ -142,6 +168,7 @@ async def maintenance_activities(settings: Settings) -> AsyncIterator[Activities
             summaries.write_context_summary,
             circuits.publish_circuit,
             circuits.probe_upstream,
+            BatchSweepActivities(BatchStore(engine), durable).start_waiting_batches,
         ]
 
 

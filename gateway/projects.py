@@ -138,6 +138,18 @@ class Projects:
             reliability=ReliabilityPolicy(self._fallbacks, settings.hedge_after_seconds),
         )
 
+    def caller(
+        self,
+        project_id: str,
+        key_id: str,
+        project_limits: Mapping[str, Any],
+        key_limits: Mapping[str, Any],
+    ) -> Caller:
+        """The caller of work that a key has left behind, with the limits that hold now."""
+        project = self.policy(project_id, project_limits)
+        own_limits = self._limits(replace(NO_LIMITS, **key_limits))
+        return Caller(project, key_id, frozenset({"chat"}), own_limits)
+
     def cached(self, raw_key: str) -> Caller | None:
         """The caller of a key that is known, without waiting; None when `resolve` must be asked.
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from temporalio.common import RetryPolicy
-from temporalio.workflow import ActivityConfig
+from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
 
 def database_step(summary: str) -> ActivityConfig:
@@ -50,6 +50,61 @@ def circuit_step(summary: str) -> ActivityConfig:
             initial_interval=timedelta(seconds=1),
             backoff_coefficient=2.0,
             maximum_interval=timedelta(seconds=10),
+        ),
+    }
+
+
+def batch_items_step(summary: str) -> ActivityConfig:
+    """A chunk of a batch. `summary` is for people.
+
+    Rate limits and outages are waited out by retries; the batch's own end bounds them.
+    """
+    return {
+        "summary": summary,
+        "start_to_close_timeout": timedelta(hours=24),
+        # How long the chunk of a killed worker is waited for.
+        "heartbeat_timeout": timedelta(seconds=15),
+        "cancellation_type": ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        "retry_policy": RetryPolicy(
+            initial_interval=timedelta(seconds=1),
+            backoff_coefficient=2.0,
+            maximum_interval=timedelta(seconds=30),
+        ),
+    }
+
+
+def batch_step(summary: str) -> ActivityConfig:
+    """One step in the life of a batch; it must be made, however long a part is away."""
+    return {
+        "summary": summary,
+        "start_to_close_timeout": timedelta(seconds=60),
+        "retry_policy": RetryPolicy(
+            initial_interval=timedelta(seconds=1),
+            backoff_coefficient=2.0,
+            maximum_interval=timedelta(seconds=30),
+        ),
+    }
+
+
+def batch_end_step(summary: str) -> ActivityConfig:
+    """The end of a batch, for which files of any size may have to be written."""
+    return {
+        **batch_step(summary),
+        "start_to_close_timeout": timedelta(hours=1),
+        "heartbeat_timeout": timedelta(seconds=60),
+    }
+
+
+def webhook_step(summary: str) -> ActivityConfig:
+    """A notice to a client's server, which may be away for a day."""
+    return {
+        "summary": summary,
+        "start_to_close_timeout": timedelta(seconds=30),
+        "schedule_to_close_timeout": timedelta(hours=24),
+        "retry_policy": RetryPolicy(
+            initial_interval=timedelta(seconds=2),
+            backoff_coefficient=2.0,
+            maximum_interval=timedelta(minutes=15),
         ),
     }
 

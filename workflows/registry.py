@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from gateway.durable import MAINTENANCE_QUEUE
+from gateway.durable import BATCH_QUEUE, MAINTENANCE_QUEUE
+from workflows.batch import BatchWorkflow
+from workflows.batch_sweep import BatchSweepWorkflow
+from workflows.batch_webhook import BatchWebhookWorkflow
 from workflows.context_summary import ContextSummaryWorkflow
 from workflows.retention import RetentionWorkflow
 from workflows.routing_outcomes import RoutingOutcomesWorkflow
@@ -15,11 +18,13 @@ MAINTENANCE_WORKFLOWS: tuple[type, ...] = (
     RoutingOutcomesWorkflow,
     ContextSummaryWorkflow,
     UpstreamCircuitWorkflow,
+    BatchSweepWorkflow,
 )
 """What runs by the clock, and what is small enough to run beside it."""
 
 WORKFLOWS: Mapping[str, Sequence[type]] = {
     MAINTENANCE_QUEUE: MAINTENANCE_WORKFLOWS,
+    BATCH_QUEUE: (BatchWorkflow, BatchWebhookWorkflow),
 }
 """What runs on each queue; a queue has its own workers where it needs them."""
 

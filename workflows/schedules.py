@@ -26,6 +26,8 @@ from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSear
 from temporalio.service import RPCError
 
 from gateway.durable import (
+    BATCH_SWEEP_ID,
+    BATCH_SWEEP_WORKFLOW,
     MAINTENANCE_QUEUE,
     RETENTION_ID,
     RETENTION_WORKFLOW,
@@ -34,6 +36,7 @@ from gateway.durable import (
     SEARCH_ATTRIBUTES,
     USAGE_ROLLUP_ID,
     USAGE_ROLLUP_WORKFLOW,
+    BatchSweepInput,
     RetentionInput,
     RoutingOutcomesInput,
     UsageRollupInput,
@@ -42,6 +45,7 @@ from workflows.options import MAINTENANCE_RUN_TIMEOUT, WORKFLOW_TASK_TIMEOUT
 
 ROLLUP_INTERVAL = timedelta(minutes=1)
 RETENTION_INTERVAL = timedelta(hours=1)
+BATCH_SWEEP_INTERVAL = timedelta(seconds=15)
 ROUTING_OUTCOMES_INTERVAL = timedelta(minutes=5)
 
 _log = logging.getLogger(__name__)
@@ -79,6 +83,13 @@ BY_THE_CLOCK = (
         RoutingOutcomesInput(),
         ROUTING_OUTCOMES_INTERVAL,
         "Count how routed requests turned out",
+    ),
+    ByTheClock(
+        BATCH_SWEEP_ID,
+        BATCH_SWEEP_WORKFLOW,
+        BatchSweepInput(),
+        BATCH_SWEEP_INTERVAL,
+        "Start batches that were accepted while Temporal was away",
     ),
 )
 """Everything that runs by the clock."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from temporalio.client import Client, WithStartWorkflowOperation
 from temporalio.common import (
+    Priority,
     SearchAttributeKey,
     SearchAttributePair,
     TypedSearchAttributes,
@@ -59,7 +60,10 @@ async def start_batch(client: Client, wanted: BatchInput) -> None:
                 id=batch_workflow_id(wanted.batch_id),
                 task_queue=BATCH_QUEUE,
                 task_timeout=WORKFLOW_TASK_TIMEOUT,
+                # One that is about to end when a retry comes must not end without it.
+                start_signal="begin",
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                priority=Priority(fairness_key=wanted.project[:64]),
                 static_summary=f"Batch {wanted.batch_id}",
                 search_attributes=_batch_attributes(wanted.project, searchable=searchable),
             )

@@ -1,6 +1,6 @@
-"""Settings: the workers that run what is durable."""
+"""Settings: the workers that run what is durable, and what batches may take."""
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SecretStr
 
 
 class WorkerSettings(BaseModel):
@@ -17,4 +17,13 @@ class WorkerSettings(BaseModel):
     )
     worker_grace_seconds: float = Field(
         default=10.0, ge=0, description="How long running activities may go on after a stop"
+    )
+    batch_parallelism: int = Field(
+        default=16, ge=1, description="Items of a batch at once, where the batch does not say"
+    )
+    batch_limit_share: float = Field(
+        default=0.5, gt=0, le=1, description="Part of a project's rate limits that batches may fill"
+    )
+    webhook_secret: SecretStr | None = Field(
+        default=None, description="Signs webhooks of batches (X-Gateway-Signature)"
     )

@@ -41,7 +41,7 @@ from gateway.usage.events import (
     now,
     used,
 )
-from gateway.usage.journal import Journal
+from gateway.usage.journal import UsageLog
 from gateway.usage.pricing import cost_usd
 from gateway.usage.savings import ledger_of, savings_of
 
@@ -71,10 +71,11 @@ class Asked:
 class Accounting:
     """Opens the account of each request. `upstream` is the name in usage rows.
 
+    `journal` is the process's own, or what collects usage that is stored with something else.
     `pass_guard` is told what the rewriting passes gained; `errors` keeps what went wrong.
     """
 
-    journal: Journal
+    journal: UsageLog
     metrics: MetricStore
     catalog: Catalog
     upstream: str

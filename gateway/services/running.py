@@ -29,6 +29,7 @@ from gateway.services.background import (
     start,
     stop,
 )
+from gateway.services.batch_execution import BatchExecution, batch_execution
 from gateway.services.from_settings import required, secret
 from gateway.services.parts import Parts, open_parts
 from gateway.services.pipelines import cached_answers, embedding_provider, live_pipeline
@@ -61,6 +62,7 @@ class Services:
     usage_reports: UsageReports
     routing: RoutingExplanations
     circuits: SharedCircuits
+    batch_execution: BatchExecution
     error_store: ErrorStore
     durable: DurableEngine
     model_source: str
@@ -87,6 +89,7 @@ async def running_services(settings: Settings, durable: DurableEngine) -> AsyncI
         live = live_pipeline(parts)
         provider = await embedding_provider(settings, live, stack)
         cached = cached_answers(parts, live, provider)
+        batches = batch_execution(parts, live, provider)
         await _start(parts, live, stack)
         settle_memory()
         engine, router = parts.engine, parts.router
@@ -104,6 +107,7 @@ async def running_services(settings: Settings, durable: DurableEngine) -> AsyncI
             usage_reports=UsageReports(UsageReportStore(engine), UsageRollupStore(engine)),
             routing=RoutingExplanations(router, RoutingOutcomeStore(engine)),
             circuits=parts.reliability.circuits,
+            batch_execution=batches,
             error_store=parts.reliability.error_store,
             durable=durable,
             model_source=parts.source,

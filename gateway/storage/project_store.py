@@ -72,6 +72,21 @@ class ProjectStore:
             expires_at,
         )
 
+    async def limits_of(
+        self, project_id: str, key_id: str
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """The limits of a project and of one of its keys, whatever has become of the key."""
+        of_project = select(*(projects.c[name] for name in _LIMITS)).where(
+            projects.c.id == project_id
+        )
+        of_key = select(*(api_keys.c[name] for name in _LIMITS)).where(
+            api_keys.c.id == key_id, api_keys.c.project_id == project_id
+        )
+        async with database_errors(), self._engine.connect() as connection:
+            project = (await connection.execute(of_project)).one_or_none()
+            key = (await connection.execute(of_key)).one_or_none()
+        return _set_limits(project or ()), _set_limits(key or ())
+
     async def ensure_default(
         self, project_id: str = DEFAULT_PROJECT_ID, name: str = "Default"
     ) -> None:
@@ -118,6 +133,6 @@ def _set_limits(values: Sequence[int | Decimal | None]) -> dict[str, float]:
     """The limits that are set, by name; whole numbers stay whole."""
     return {
         name: float(value) if isinstance(value, Decimal) else value
-        for name, value in zip(_LIMITS, values, strict=True)
+        for name, value in zip(_LIMITS, values, strict=bool(values))
         if value is not None
     }

@@ -11,6 +11,7 @@ top of that loses them.
 import logging
 from collections import deque
 from pathlib import Path
+from typing import Protocol
 
 from gateway import wire
 from gateway.usage.events import (
@@ -31,6 +32,31 @@ OVERFLOW_EVENTS = 50_000
 """How many events wait in memory while the disk is full, about 50 MB."""
 
 _log = logging.getLogger(__name__)
+
+
+class UsageLog(Protocol):
+    """Takes note of requests. Synchronous: it is written where awaiting is forbidden."""
+
+    @property
+    def is_failing(self) -> bool:
+        """True while nothing can be noted."""
+
+    def open(self, opened: RequestOpened) -> None:
+        """Notes an admitted request."""
+
+    def start(
+        self,
+        event_id: str,
+        usage: UsageNumbers,
+        *,
+        model: str,
+        upstream: str,
+        first_token_ms: float | None = None,
+    ) -> None:
+        """Notes what a request owes already, when the upstream's first event has come."""
+
+    def close(self, event: UsageEvent) -> None:
+        """Notes the end of a request."""
 
 
 class Journal:

@@ -2,17 +2,22 @@
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from gateway.durable import (
+    BATCH_SWEEP_ID,
+    BATCH_SWEEP_WORKFLOW,
+    BATCH_WEBHOOK_WORKFLOW,
+    BATCH_WORKFLOW,
     CONTEXT_SUMMARY_WORKFLOW,
     MAINTENANCE_QUEUE,
     RETENTION_ID,
@@ -22,10 +27,20 @@ from gateway.durable import (
     UPSTREAM_CIRCUIT_WORKFLOW,
     USAGE_ROLLUP_ID,
     USAGE_ROLLUP_WORKFLOW,
+    BatchCounts,
+    BatchInput,
+    BatchOf,
+    BatchPlan,
+    BatchStatus,
+    BatchSweepInput,
+    BatchSweepResult,
     CircuitInput,
     CircuitPolicy,
     ContextSummaryInput,
     ContextSummaryResult,
+    EndBatchInput,
+    EndBatchResult,
+    FinishRestInput,
     FoldOutcomesInput,
     FoldOutcomesResult,
     FoldUsageInput,
@@ -42,7 +57,13 @@ from gateway.durable import (
     RemoveExpiredResult,
     RetentionInput,
     RoutingOutcomesInput,
+    RunItemsInput,
+    RunItemsResult,
+    SetBatchStatusInput,
     UsageRollupInput,
+    WebhookResult,
+    batch_webhook_id,
+    batch_workflow_id,
     circuit_workflow_id,
     context_summary_id,
 )
@@ -139,6 +160,105 @@ class ScriptedCircuit:
         return ProbeUpstreamResult(answers=self._probes > 1, code="overloaded")
 
 
+@dataclass
+class ScriptedBatch:
+    """Answers as the database and the model would for 40 items in chunks of 10.
+
+    `refused` is a chunk that cannot be done at all, by its first item.
+    """
+
+    seconds_left: float = 86_400.0
+    status: str = "validating"
+    refused: int = -1
+    done: int = 0
+
+    @property
+    def _counts(self) -> BatchCounts:
+        return BatchCounts(40, succeeded=self.done)
+
+    @activity.defn
+    async def plan_batch(self, wanted: BatchOf) -> BatchPlan:
+        """The plan of one run."""
+        counts = self._counts
+        return BatchPlan(self.status, "paced", "asked for", counts, 4, 10, 2, self.seconds_left)
+
+    @activity.defn
+    async def run_items(self, wanted: RunItemsInput) -> RunItemsResult:
+        """Takes a while for a chunk."""
+        if wanted.first == self.refused:
+            raise ApplicationError("it cannot be done", non_retryable=True)
+        await asyncio.sleep(0.3)
+        self.done += wanted.last - wanted.first + 1
+        return RunItemsResult(self._counts, "in_progress")
+
+    @activity.defn
+    async def set_batch_status(self, wanted: SetBatchStatusInput) -> BatchStatus:
+        """Every status can be had."""
+        return BatchStatus(wanted.status, self._counts)
+
+    @activity.defn
+    async def finish_rest(self, wanted: FinishRestInput) -> BatchStatus:
+        """The rest ends."""
+        return BatchStatus("in_progress", self._counts)
+
+    @activity.defn
+    async def end_batch(self, wanted: EndBatchInput) -> EndBatchResult:
+        """The batch ends; only a whole one has somebody to tell."""
+        return EndBatchResult(self._counts, has_webhook=wanted.status == "completed")
+
+    @activity.defn
+    async def deliver_webhook(self, wanted: BatchOf) -> WebhookResult:
+        """The client's server takes it."""
+        return WebhookResult(204)
+
+    @activity.defn
+    async def start_waiting_batches(self, wanted: BatchSweepInput) -> BatchSweepResult:
+        """Some were waiting."""
+        return BatchSweepResult(3)
+
+    @property
+    def activities(self) -> list[Callable[..., Any]]:
+        """All of them."""
+        return [
+            self.plan_batch,
+            self.run_items,
+            self.set_batch_status,
+            self.finish_rest,
+            self.end_batch,
+            self.deliver_webhook,
+            self.start_waiting_batches,
+        ]
+
+
+BATCHES: dict[str, tuple[ScriptedBatch, tuple[str, ...]]] = {
+    "completed": (ScriptedBatch(), ("begin",)),
+    "paused_and_resumed": (ScriptedBatch(), ("begin", "pause", "resume")),
+    "cancelled_under_way": (ScriptedBatch(), ("begin", "cancel")),
+    "expired": (ScriptedBatch(seconds_left=0.2), ("begin",)),
+    "a_chunk_cannot_be_done": (ScriptedBatch(refused=10), ("begin",)),
+    "cancelled_before_it_began": (ScriptedBatch(status="cancelling"), ("begin",)),
+}
+
+
+async def _record_batches(client: Client, directory: Path) -> None:
+    for shown, (scripted, signals) in BATCHES.items():
+        await _record(
+            client,
+            scripted.activities,
+            (BATCH_WORKFLOW, BatchInput(f"batch_{shown}", "default", searchable=False)),
+            batch_workflow_id(f"batch_{shown}"),
+            _file(directory, "batch", shown),
+            signals,
+        )
+    scripted = ScriptedBatch()
+    for name, wanted, workflow_id, shown in (
+        (BATCH_SWEEP_WORKFLOW, BatchSweepInput(), BATCH_SWEEP_ID, "batch_sweep"),
+        (BATCH_WEBHOOK_WORKFLOW, BatchOf("b"), batch_webhook_id("b", 40), "batch_webhook"),
+    ):
+        file = _file(directory, shown, "done")
+        await _record(client, scripted.activities, (name, wanted), workflow_id, file)
+
+
 async def main(directory: Path) -> None:
     """Writes the files that are missing in `directory`."""
     async with await WorkflowEnvironment.start_local(
@@ -164,6 +284,7 @@ async def main(directory: Path) -> None:
                 f"{ROUTING_OUTCOMES_ID}-{shown}",
                 _file(directory, "routing_outcomes", shown),
             )
+        await _record_batches(client, directory)
         key = "0123456789abcdef" * 2
         await _record(
             client,
@@ -216,6 +337,7 @@ async def _record(
     started: tuple[str, object],
     workflow_id: str,
     file: File | None,
+    signals: Sequence[str] = (),
 ) -> None:
     if file is None:
         return
@@ -227,8 +349,15 @@ async def _record(
         activities=activities,
     ):
         run: WorkflowHandle[Any, Any] = await client.start_workflow(
-            name, wanted, id=workflow_id, task_queue=MAINTENANCE_QUEUE
+            name,
+            wanted,
+            id=workflow_id,
+            task_queue=MAINTENANCE_QUEUE,
+            start_signal=signals[0] if signals else None,
         )
+        for signal in signals[1:]:
+            await asyncio.sleep(0.15)
+            await run.signal(signal)
         await run.result()
     file.write((await run.fetch_history()).to_json() + "\n")
 

@@ -1,0 +1,1 @@
+"""Batches: many requests that are answered in time, each exactly once."""
