@@ -24,9 +24,11 @@ from gateway.services.from_settings import (
     source_of,
     upstreams_of,
 )
+from gateway.storage.batch_store import BatchStore
 from gateway.storage.circuit_board import CircuitBoard
 from gateway.storage.database import create_engine
 from gateway.storage.error_store import ErrorStore
+from gateway.storage.file_store import FileStore
 from gateway.storage.response_store import ResponseTable
 from gateway.storage.routing_outcomes import OutcomeBoard, RoutingOutcomeStore
 from gateway.storage.turn_store import TurnTable
@@ -62,6 +64,8 @@ async def maintenance_activities(settings: Settings) -> AsyncIterator[list[Calla
                 "turns": TurnTable(engine).delete_expired,
                 "responses": ResponseTable(engine).delete_expired,
                 "error_events": ErrorStore(engine, days=settings.error_events_days).delete_expired,
+                "batches": BatchStore(engine).delete_expired,
+                "files": FileStore(engine).delete_expired,
             }
         )
         valkey = await _valkey(settings, stack)

@@ -6,8 +6,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from gateway.batches.batches import Batches
 from gateway.config import Settings
 from gateway.durable import DurableEngine
+from gateway.files.files import Files
 from gateway.pipeline.chat import ChatPipeline
 from gateway.pipeline.completions import CompletionPipeline
 from gateway.pipeline.embeddings import EmbeddingPipeline
@@ -29,6 +31,7 @@ from gateway.services.background import (
     start,
     stop,
 )
+from gateway.services.batches import batches_and_files
 from gateway.services.from_settings import required, secret
 from gateway.services.parts import Parts, open_parts
 from gateway.services.pipelines import cached_answers, embedding_provider, live_pipeline
@@ -57,6 +60,8 @@ class Services:
     completions: CompletionPipeline
     responses: ResponsesPipeline
     embeddings: EmbeddingPipeline
+    batches: Batches
+    files: Files
     metrics: MetricStore
     usage_reports: UsageReports
     routing: RoutingExplanations
@@ -90,6 +95,7 @@ async def running_services(settings: Settings, durable: DurableEngine) -> AsyncI
         await _start(parts, live, stack)
         settle_memory()
         engine, router = parts.engine, parts.router
+        batches, files = batches_and_files(parts, durable)
         yield Services(
             settings=settings,
             names=router.names,
@@ -100,6 +106,8 @@ async def running_services(settings: Settings, durable: DurableEngine) -> AsyncI
             completions=CompletionPipeline(live, cached),
             responses=ResponsesPipeline(live, cached, parts.stored_responses, parts.sealer),
             embeddings=EmbeddingPipeline(live, provider, settings.embedding_model),
+            batches=batches,
+            files=files,
             metrics=parts.metrics,
             usage_reports=UsageReports(UsageReportStore(engine), UsageRollupStore(engine)),
             routing=RoutingExplanations(router, RoutingOutcomeStore(engine)),

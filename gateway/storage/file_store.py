@@ -1,15 +1,16 @@
 """Files of clients in PostgreSQL, in chunks: no process holds a whole one."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import and_, delete, func, insert, literal, or_, select, update
+from sqlalchemy import and_, delete, func, literal, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.errors import NotFoundError
+from gateway.errors import ConflictError, NotFoundError
 from gateway.storage.batch_tables import batches, file_chunks, files
 from gateway.storage.database import database_errors
 
@@ -39,9 +40,17 @@ class NewFile:
 
     id: str
     project_id: str
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What is known of a file when its content has been read; `digest` is of all of it."""
+
     purpose: str
     filename: str
     expires_at: datetime | None = None
+    digest: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,28 +72,43 @@ class FileStore:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def store(self, new: NewFile, content: AsyncIterator[bytes]) -> FileRow:
+    async def store(
+        self, new: NewFile, content: AsyncIterator[bytes], facts: Callable[[], FileFacts]
+    ) -> FileRow:
         """Stores a file from pieces of any size, in one transaction: it is there whole or not.
 
-        What `content` raises ends the transaction and passes.
+        `facts` is asked when the content has been read. With a key that was used before, the file
+        of that time is given; raises ConflictError when it was another one. What `content` raises
+        ends the transaction and passes.
         """
         async with self._engine.begin() as connection:
             async with database_errors():
-                await connection.execute(
-                    insert(files).values(
-                        id=new.id,
-                        project_id=new.project_id,
-                        purpose=new.purpose,
-                        filename=new.filename,
-                        expires_at=new.expires_at,
+                made = await connection.execute(
+                    insert(files)
+                    .values(
+                        id=new.id, project_id=new.project_id, idempotency_key=new.idempotency_key
                     )
+                    .on_conflict_do_nothing(constraint="files_idempotency_key")
+                    .returning(files.c.id)
                 )
+            if made.scalar_one_or_none() is None:
+                async for _ in content:
+                    continue  # read to its end, for its digest
+                return await _same_file(connection, new, facts())
             size = await _write_chunks(connection, new.id, content)
+            known = facts()
             async with database_errors():
                 done = await connection.execute(
                     update(files)
                     .where(files.c.id == new.id)
-                    .values(bytes=size, status="processed")
+                    .values(
+                        bytes=size,
+                        status="processed",
+                        purpose=known.purpose,
+                        filename=known.filename,
+                        expires_at=known.expires_at,
+                        body_digest=known.digest,
+                    )
                     .returning(*_COLUMNS)
                 )
             return FileRow(**done.mappings().one())
@@ -178,6 +202,17 @@ def _readable(project_id: str) -> list[Any]:
 
 def _no_such_file(file_id: str) -> NotFoundError:
     return NotFoundError(f"No such File object: {file_id[:100]}", param="id")
+
+
+async def _same_file(connection: AsyncConnection, new: NewFile, facts: FileFacts) -> FileRow:
+    statement = select(*_COLUMNS, files.c.body_digest).where(
+        files.c.project_id == new.project_id, files.c.idempotency_key == new.idempotency_key
+    )
+    async with database_errors():
+        found = dict((await connection.execute(statement)).mappings().one())
+    if found.pop("body_digest") != facts.digest or found["purpose"] != facts.purpose:
+        raise ConflictError("this Idempotency-Key was used for another file")
+    return FileRow(**found)
 
 
 async def _write_chunks(

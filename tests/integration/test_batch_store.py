@@ -12,7 +12,7 @@ from gateway.errors import InvalidRequestError, NotFoundError
 from gateway.storage.batch_items_store import BatchItemStore, ItemResult, NewItem
 from gateway.storage.batch_store import BatchStore, NewBatch
 from gateway.storage.batch_tables import CANCELLED, FAILED, SUCCEEDED
-from gateway.storage.file_store import CHUNK_BYTES, FilePage, FileStore, NewFile
+from gateway.storage.file_store import CHUNK_BYTES, FileFacts, FilePage, FileStore, NewFile
 from gateway.wire import JSONObject
 
 
@@ -154,7 +154,9 @@ async def test_a_file_is_kept_in_chunks_until_nobody_reads_it(engine: AsyncEngin
         for start in range(0, len(data), 70_000):
             yield data[start : start + 70_000]
 
-    row = await files.store(NewFile("file-1", "team", "batch", "a.jsonl"), pieces())
+    row = await files.store(
+        NewFile("file-1", "team"), pieces(), lambda: FileFacts("batch", "a.jsonl")
+    )
     assert (row.bytes, row.status) == (len(data), "processed")
     read = [chunk async for chunk in files.content("file-1")]
     assert b"".join(read) == data
