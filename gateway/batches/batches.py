@@ -1,10 +1,11 @@
 """The batches of a project: accepted into PostgreSQL, handed to the durable engine, looked at."""
 
+import asyncio
 import contextlib
 import hashlib
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from gateway.batches import anthropic_form, openai_form, short_form
@@ -46,6 +47,8 @@ class Batches:
     checks: ItemChecks
     durable: DurableEngine
     ui_namespace_url: str = ""
+    # Each holds a connection while it reads a file by another; of few that there are.
+    accepting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
     # --- accepting ---
 
@@ -107,7 +110,8 @@ class Batches:
 
     async def _accept(self, new: NewBatch, items: AsyncIterable[NewItem]) -> BatchRow:
         """The batch, stored; or the one that this key has made before."""
-        batch, is_new = await self.store.create_batch(new, items)
+        async with self.accepting:
+            batch, is_new = await self.store.create_batch(new, items)
         if not is_new:
             if batch.body_digest != new.body_digest or batch.form != new.form:
                 raise ConflictError("this Idempotency-Key was used for another batch")

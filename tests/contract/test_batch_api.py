@@ -1,17 +1,22 @@
 """Batches and files as the official clients and curl use them; items are finished in the store."""
 
 import asyncio
+import contextlib
+import threading
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import anthropic
+import asyncpg
 import httpx2
 import openai
+import psutil
 import pytest
 
 from gateway import wire
 from gateway.batches import openai_form
+from gateway.security.keys import hash_key
 from gateway.storage.batch_items_store import BatchItemStore, ItemResult
 from gateway.storage.batch_store import BatchStore
 from gateway.storage.batch_tables import FAILED, SUCCEEDED
@@ -115,7 +120,7 @@ def test_batches_of_the_openai_client(gateway: Gateway, client: openai.OpenAI) -
         (line(0) + line(1) + line(0), "duplicate_custom_id", 3, "custom_id"),
         (line(0) + line(1, url="/v1/embeddings"), "mismatched_endpoint", 2, "url"),
         (line(0, method="GET"), "invalid_method", 1, "method"),
-        (line(0, body={**chat(), "model": "nobody-1"}), "model_not_found", 1, "body.model"),
+        (line(0, body={**chat(), "model": "claude-nobody-1"}), "model_not_found", 1, "body.model"),
         (
             line(0, body={"model": MODEL, "messages": [{"role": "wizard", "content": "x"}]}),
             "invalid_value",
@@ -178,10 +183,9 @@ def test_a_bad_message_batch_names_the_item(claude: anthropic.Anthropic) -> None
         claude.messages.batches.create(
             requests=[{"custom_id": "same", "params": params} for _ in range(2)]
         )
+    unknown: Any = {**params, "model": "claude-nobody-1"}
     with pytest.raises(anthropic.BadRequestError, match=r"requests\[0\]\.params"):
-        claude.messages.batches.create(
-            requests=[{"custom_id": "a", "params": {**params, "model": "nobody-1"}}]
-        )
+        claude.messages.batches.create(requests=[{"custom_id": "a", "params": unknown}])
 
 
 def test_the_short_form_from_submit_to_results(gateway: Gateway, http: httpx2.Client) -> None:
@@ -217,7 +221,7 @@ def test_what_is_refused_is_named_and_nothing_is_stored(http: httpx2.Client) -> 
     role = {"model": MODEL, "messages": [{"role": "wizard", "content": PROMPT_CANARY}]}
     for body, param in (
         ({"requests": [chat()] * 7 + [role]}, "requests[7].messages[0].role"),
-        ({"requests": [chat(), {**chat(), "model": "nobody-1"}]}, "requests[1].model"),
+        ({"requests": [chat(), {**chat(), "model": "claude-nobody-1"}]}, "requests[1].model"),
         ({"requests": [{**chat(), "custom_id": "a"}] * 2}, "requests[1].custom_id"),
         ({"requests": []}, "requests"),
         ({"requests": [chat()], "mode": "fast"}, "mode"),
@@ -262,7 +266,7 @@ def test_bad_uploads_are_refused(http: httpx2.Client) -> None:
         {"files": {"other": ("a", b"x")}, "data": {"purpose": "batch"}},
         {"content": b"--b\r\n", "headers": {"content-type": "multipart/form-data; boundary=b"}},
     ):
-        answer = http.post("/v1/files", **request)  # type: ignore[arg-type]
+        answer = http.post("/v1/files", **request)
         assert answer.status_code == 400, answer.text
 
 
@@ -282,3 +286,81 @@ def test_the_output_line_is_openais(gateway: Gateway, http: httpx2.Client) -> No
     assert good["response"] == {"status_code": 200, "request_id": "req_1", "body": {"n": 0}}
     assert (good["error"], bad["response"]) == (None, None)
     assert bad["error"] == {"code": "invalid_value", "message": "no"}
+
+
+async def test_another_project_sees_nothing(gateway: Gateway, http: httpx2.Client) -> None:
+    made = http.post("/v1/batch", json={"requests": [chat()]}).json()
+    file = http.post("/v1/files", files={"file": ("a", line(0))}, data={"purpose": "batch"}).json()
+    project = f"other-{uuid.uuid4().hex[:8]}"
+    connection = await asyncpg.connect(gateway.environment["DATABASE_URL"])
+    try:
+        await connection.execute("insert into projects (id) values ($1)", project)
+        await connection.execute(
+            "insert into api_keys (id, project_id, key_hash) values ($1, $1, $2)",
+            project,
+            hash_key(f"cgw_{project}"),
+        )
+    finally:
+        await connection.close()
+    with gateway.http(f"cgw_{project}") as other:
+        for path in (
+            f"/v1/batch/{made['id']}",
+            f"/v1/batch/{made['id']}/results",
+            f"/v1/batches/{made['id']}",
+            f"/v1/messages/batches/{made['id']}",
+            f"/v1/files/{file['id']}",
+            f"/v1/files/{file['id']}/content",
+        ):
+            assert other.get(path).status_code == 404, path
+        for action in ("cancel", "pause", "resume", "retry"):
+            assert other.post(f"/v1/batch/{made['id']}/{action}").status_code == 404
+        assert other.delete(f"/v1/files/{file['id']}").status_code == 404
+        stolen = {"input_file_id": file["id"]}
+        assert other.post("/v1/batch", json=stolen).status_code == 400
+        assert other.get("/v1/batch").json()["data"] == []
+        assert other.get("/v1/files").json()["data"] == []
+    assert http.get(f"/v1/batch/{made['id']}").json()["status"] in {"validating", "in_progress"}
+
+
+@contextlib.contextmanager
+def watched(processes: list[psutil.Process]) -> Iterator[list[int]]:
+    """The memory of processes in bytes: at first, and the most it was at any time since."""
+
+    def memory() -> int:
+        return sum(process.memory_info().rss for process in processes)
+
+    def watch() -> None:
+        while not over.wait(0.05):
+            peak[-1] = max(peak[-1], memory())
+
+    over, peak = threading.Event(), [memory(), 0]
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield peak
+    finally:
+        over.set()
+        watcher.join()
+
+
+def test_a_file_of_200_mb_goes_through_little_memory(gateway: Gateway) -> None:
+    # Each line carries a long text, so that 195 MB are read as 2,000 requests.
+    wide = line(0, body=chat("x" * 97_000))
+
+    def lines() -> Iterator[bytes]:
+        yield b'--b\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+        yield b'--b\r\ncontent-disposition: form-data; name="file"; filename="wide"\r\n\r\n'
+        for number in range(2000):
+            yield wide.replace(b'"r-0"', b'"r-%d"' % number)
+        yield b"\r\n--b--\r\n"
+
+    with gateway.http() as http, watched([psutil.Process(p) for p in gateway.pids["api"]]) as peak:
+        kind = {"content-type": "multipart/form-data; boundary=b"}
+        file = http.post("/v1/files", content=lines(), headers=kind, timeout=55)
+        assert file.status_code == 200, file.text
+        assert file.json()["bytes"] > 194_000_000
+        assert peak[-1] - peak[0] < 60_000_000
+        made = http.post("/v1/batch", json={"input_file_id": file.json()["id"]}, timeout=55)
+        assert made.status_code == 200, made.text
+        assert made.json()["counts"]["total"] == 2000
+        assert peak[-1] - peak[0] < 60_000_000
