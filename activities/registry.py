@@ -33,6 +33,7 @@ from gateway.storage.batch_store import BatchStore
 from gateway.storage.circuit_board import CircuitBoard
 from gateway.storage.database import create_engine
 from gateway.storage.error_store import ErrorStore
+from gateway.storage.file_store import FileStore
 from gateway.storage.response_store import ResponseTable
 from gateway.storage.routing_outcomes import OutcomeBoard, RoutingOutcomeStore
 from gateway.storage.turn_store import TurnTable
@@ -149,6 +150,8 @@ async def maintenance_activities(
                 "turns": TurnTable(engine).delete_expired,
                 "responses": ResponseTable(engine).delete_expired,
                 "error_events": ErrorStore(engine, days=settings.error_events_days).delete_expired,
+                "batches": BatchStore(engine).delete_expired,
+                "files": FileStore(engine).delete_expired,
             }
         )
         valkey = await _valkey(settings, stack)

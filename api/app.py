@@ -12,11 +12,15 @@ from api.errors import install_error_handlers
 from api.middleware import Edge, EdgeMiddleware
 from api.openapi import describe_hot_routes
 from api.routes import (
+    batch,
+    batches,
     chat_completions,
     completions,
     debug,
     embeddings,
+    files,
     health,
+    message_batches,
     messages,
     models,
     responses,
@@ -40,6 +44,10 @@ ROUTERS = (
     routing.router,
     savings.router,
 )
+
+
+BATCH_ROUTERS = (batch.router, batches.router, files.router, message_batches.router)
+"""Only with ENABLE_BATCH_API."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -76,7 +84,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_hot_routes(hot_routes, edge)
     app.add_middleware(EdgeMiddleware, edge=edge)
     install_error_handlers(app)
-    for router in ROUTERS:
+    routers = (*ROUTERS, *BATCH_ROUTERS) if settings.enable_batch_api else ROUTERS
+    for router in routers:
         app.include_router(router)
     app.include_router(usage.router, dependencies=[Depends(require_admin)])
     describe_hot_routes(app)

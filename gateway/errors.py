@@ -10,6 +10,7 @@
         ModelNotFoundError           404  no such model
       MethodNotAllowedError          405  the path exists, the method does not
       RequestTimeoutError            408  the body did not arrive in time
+      ConflictError                  409  an idempotency key that was used for another request
       RequestTooLargeError           413  body over the limit
       RateLimitError                 429  a limit of the gateway itself
       InternalError                  500  a fault of the gateway
@@ -118,6 +119,14 @@ class RequestTimeoutError(GatewayError):
     status = 408
     kind = "timeout_error"
     code = "request_timeout"
+
+
+class ConflictError(GatewayError):
+    """An idempotency key that was used before, for another request."""
+
+    status = 409
+    kind = "invalid_request_error"
+    code = "idempotency_conflict"
 
 
 class RequestTooLargeError(GatewayError):

@@ -13,7 +13,11 @@ with workflow.unsafe.imports_passed_through():
     from workflows.options import database_step
 
 _KINDS = ("turns", "responses")
-_LATER_KINDS = {"error_events": "error-events"}  # and the patch that came with them
+_LATER_KINDS = {
+    "error_events": "error-events",
+    "batches": "batches",
+    "files": "batches",
+}  # and the patch that came with them
 
 
 @workflow.defn(name=RETENTION_WORKFLOW)

@@ -1,1 +1,1 @@
-"""Batches: many requests that are answered in time, each exactly once."""
+"""Batches: many requests accepted at once, executed durably, in the forms of three protocols."""

@@ -13,6 +13,7 @@ from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.config.access import AccessSettings
+from gateway.config.batches import BatchSettings
 from gateway.config.models import ModelSettings
 from gateway.config.observation import ObservationSettings
 from gateway.config.parts import PartsSettings
@@ -34,6 +35,7 @@ class SettingsError(GatewayError):
 
 class Settings(
     WorkerSettings,
+    BatchSettings,
     ObservationSettings,
     ReliabilitySettings,
     RetentionSettings,

@@ -6,8 +6,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from gateway.batches.batches import Batches
 from gateway.config import Settings
 from gateway.durable import DurableEngine
+from gateway.files.files import Files
 from gateway.pipeline.chat import ChatPipeline
 from gateway.pipeline.completions import CompletionPipeline
 from gateway.pipeline.embeddings import EmbeddingPipeline
@@ -30,6 +32,7 @@ from gateway.services.background import (
     stop,
 )
 from gateway.services.batch_execution import BatchExecution, batch_execution
+from gateway.services.batches import batches_and_files
 from gateway.services.from_settings import required, secret
 from gateway.services.parts import Parts, open_parts
 from gateway.services.pipelines import cached_answers, embedding_provider, live_pipeline
@@ -58,6 +61,8 @@ class Services:
     completions: CompletionPipeline
     responses: ResponsesPipeline
     embeddings: EmbeddingPipeline
+    batches: Batches
+    files: Files
     metrics: MetricStore
     usage_reports: UsageReports
     routing: RoutingExplanations
@@ -89,10 +94,11 @@ async def running_services(settings: Settings, durable: DurableEngine) -> AsyncI
         live = live_pipeline(parts)
         provider = await embedding_provider(settings, live, stack)
         cached = cached_answers(parts, live, provider)
-        batches = batch_execution(parts, live, provider)
+        execution = batch_execution(parts, live, provider)
         await _start(parts, live, stack)
         settle_memory()
         engine, router = parts.engine, parts.router
+        batches, files = batches_and_files(parts, durable)
         yield Services(
             settings=settings,
             names=router.names,
@@ -103,11 +109,13 @@ async def running_services(settings: Settings, durable: DurableEngine) -> AsyncI
             completions=CompletionPipeline(live, cached),
             responses=ResponsesPipeline(live, cached, parts.stored_responses, parts.sealer),
             embeddings=EmbeddingPipeline(live, provider, settings.embedding_model),
+            batches=batches,
+            files=files,
             metrics=parts.metrics,
             usage_reports=UsageReports(UsageReportStore(engine), UsageRollupStore(engine)),
             routing=RoutingExplanations(router, RoutingOutcomeStore(engine)),
             circuits=parts.reliability.circuits,
-            batch_execution=batches,
+            batch_execution=execution,
             error_store=parts.reliability.error_store,
             durable=durable,
             model_source=parts.source,

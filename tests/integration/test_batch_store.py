@@ -12,7 +12,7 @@ from gateway.errors import InvalidRequestError, NotFoundError
 from gateway.storage.batch_items_store import BatchItemStore, ItemResult, NewItem
 from gateway.storage.batch_store import BatchStore, NewBatch
 from gateway.storage.batch_tables import CANCELLED, FAILED, SUCCEEDED
-from gateway.storage.file_store import CHUNK_BYTES, FilePage, FileStore, NewFile
+from gateway.storage.file_store import CHUNK_BYTES, FileFacts, FilePage, FileStore, NewFile
 from gateway.wire import JSONObject
 
 
@@ -154,7 +154,9 @@ async def test_a_file_is_kept_in_chunks_until_nobody_reads_it(engine: AsyncEngin
         for start in range(0, len(data), 70_000):
             yield data[start : start + 70_000]
 
-    row = await files.store(NewFile("file-1", "team", "batch", "a.jsonl"), pieces())
+    row = await files.store(
+        NewFile("file-1", "team"), pieces(), lambda: FileFacts("batch", "a.jsonl")
+    )
     assert (row.bytes, row.status) == (len(data), "processed")
     read = [chunk async for chunk in files.content("file-1")]
     assert b"".join(read) == data
@@ -168,3 +170,37 @@ async def test_a_file_is_kept_in_chunks_until_nobody_reads_it(engine: AsyncEngin
     await batches.set_status(batch.id, "failed")
     assert await files.delete_expired(10) == 1
     assert [chunk async for chunk in files.content("file-1")] == []
+
+
+async def test_an_upload_that_breaks_leaves_nothing(engine: AsyncEngine) -> None:
+    files = FileStore(engine)
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"x" * (CHUNK_BYTES + 1)
+        with pytest.raises(NotFoundError):
+            await files.get("team", "file-1")  # nobody sees half a file
+        raise InvalidRequestError("broken")
+
+    with pytest.raises(InvalidRequestError, match="broken"):
+        await files.store(NewFile("file-1", "team"), broken(), lambda: FileFacts("batch", "a"))
+    async with engine.connect() as connection:
+        for table in ("files", "file_chunks"):
+            found = await connection.execute(text(f"select count(*) from {table}"))
+            assert found.scalar_one() == 0
+
+
+async def test_uploads_of_one_key_at_once_are_one_file(engine: AsyncEngine) -> None:
+    files = FileStore(engine)
+
+    async def content() -> AsyncIterator[bytes]:
+        yield b"same"
+
+    facts = FileFacts("batch", "a", None, b"digest")
+    rows = await asyncio.gather(
+        *(
+            files.store(NewFile(f"file-{number}", "team", "key"), content(), lambda: facts)
+            for number in range(4)
+        )
+    )
+    assert len({row.id for row in rows}) == 1
+    assert await files.page("team", FilePage(10)) == [rows[0]]

@@ -1,0 +1,1 @@
+"""Files of clients: uploads read piece by piece, and their OpenAI shape."""
