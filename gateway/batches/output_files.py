@@ -3,18 +3,17 @@
 Lines as in https://platform.openai.com/docs/api-reference/batch/request-output.
 """
 
-import hashlib
+import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from gateway import wire
-from gateway.errors import NotFoundError
 from gateway.storage.batch_items_store import BatchItemStore, FinishedItem
 from gateway.storage.batch_store import BatchRow
 from gateway.storage.batch_tables import SUCCEEDED
-from gateway.storage.file_store import FileStore, NewFile
+from gateway.storage.file_store import FileFacts, FileStore, NewFile
 
 _PAGE_ITEMS = 200
 
@@ -34,16 +33,15 @@ class OutputFiles:
         has_output = batch.succeeded > 0
         if not (has_output if kind == "output" else batch.finished > batch.succeeded):
             return None
-        file_id = _file_id(batch, kind)
-        try:
-            return (await self.files.get(batch.project_id, file_id)).id
-        except NotFoundError:
+        new = NewFile(f"file-{os.urandom(12).hex()}", batch.project_id, _key(batch, kind))
+
+        def facts() -> FileFacts:
             expires_at = None
             if batch.output_expires_seconds is not None:
                 expires_at = datetime.now(UTC) + timedelta(seconds=batch.output_expires_seconds)
-            name = f"{batch.id}_{kind}.jsonl"
-            new = NewFile(file_id, batch.project_id, "batch_output", name, expires_at)
-            return (await self.files.store(new, self._lines(batch.id, kind))).id
+            return FileFacts("batch_output", f"{batch.id}_{kind}.jsonl", expires_at)
+
+        return (await self.files.store(new, self._lines(batch.id, kind), facts)).id
 
     async def _lines(self, batch_id: str, kind: Kind) -> AsyncIterator[bytes]:
         after = -1
@@ -71,7 +69,6 @@ def output_line(batch_id: str, item: FinishedItem) -> bytes:
     return head + b',"response":' + answer + b',"body":' + body + b'},"error":null}\n'
 
 
-def _file_id(batch: BatchRow, kind: Kind) -> str:
-    """The same for the same end of a batch; a retry that changes counts makes another file."""
-    end = f"{batch.id} {kind} {batch.succeeded} {batch.finished}"
-    return f"file-{hashlib.sha256(end.encode()).hexdigest()[:24]}"
+def _key(batch: BatchRow, kind: Kind) -> str:
+    """The same however often the file of one end is written; a retry has another end."""
+    return f"batch-{kind} {batch.id} {batch.finalizing_at or batch.cancelling_at}"
