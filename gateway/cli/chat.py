@@ -8,8 +8,9 @@ import sys
 from typing import TextIO
 
 from gateway.cli import console
-from gateway.cli.chat_client import ChatError, Outcome, Piece, ask
+from gateway.cli.chat_client import Outcome, Piece, ask
 from gateway.cli.clients.target import Asked, Target, find_target
+from gateway.cli.http_calls import CallError
 
 _DIM, _PLAIN = "\x1b[2m", "\x1b[22m"
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -77,7 +78,7 @@ def chat(options: argparse.Namespace) -> int:
         if question in {"", "-"}:
             question = sys.stdin.buffer.read().decode(errors="replace")
         if not question.strip():
-            raise ChatError("there is no question")
+            raise CallError("there is no question")
         talk.answer(question)
     except BrokenPipeError:
         _forget_output()
@@ -95,7 +96,7 @@ class Talk:
         self._told_of_simulator = False
 
     def answer(self, question: str) -> None:
-        """Print the answer and keep both. Raises ChatError; then neither is kept."""
+        """Print the answer and keep both. Raises CallError; then neither is kept."""
         asked = {"role": "user", "content": question}
         printer, outcome = Printer(sys.stdout), Outcome()
         pieces = ask(self._target, [*self._messages, asked], stream=self._stream, outcome=outcome)
@@ -123,7 +124,7 @@ class Talk:
         while question := _asked():
             try:
                 self.answer(question)
-            except ChatError as error:
+            except CallError as error:
                 console.progress(f"coding-gateway: {error}")
             except KeyboardInterrupt:
                 console.progress("(stopped)")

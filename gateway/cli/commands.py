@@ -142,6 +142,13 @@ def chat(options: argparse.Namespace) -> int:
     return run(options)
 
 
+def batch(options: argparse.Namespace) -> int:
+    """Submit many requests, or look at batches."""
+    from gateway.cli.batch import run  # noqa: PLC0415 - loads the HTTP client
+
+    return run(options)
+
+
 def savings(options: argparse.Namespace) -> int:
     """Replay recorded conversations, or export stored ones."""
     from gateway.cli.savings import run  # noqa: PLC0415 - loads the passes

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TypeAlias
 
-from gateway.cli import commands
+from gateway.cli import batch_texts, commands
 from gateway.stack.ports import API_PORT, DEFAULT_PORTS, LOOPBACK
 from gateway.version import VERSION
 
@@ -137,6 +137,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_doctor(add)
     _add_connect(add)
     _add_chat(add)
+    _add_batch(add)
     _add_savings(add)
     _add_migrate(add)
     _add_api(add)
@@ -275,6 +276,30 @@ def _add_savings(add: _Commands) -> None:
     export.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write")
     export.add_argument("--project", metavar="NAME", help="only this project's conversations")
     _data_dir(export)
+
+
+def _add_batch(add: _Commands) -> None:
+    batch = _command(add, "batch", "submit many requests at once", batch_texts.BATCH)
+    actions = batch.add_subparsers(title="actions", metavar="ACTION", required=True)
+    submit = _action(actions, "submit", "submit a file", batch_texts.SUBMIT, batch_texts.EXAMPLES)
+    submit.add_argument("file", type=Path, metavar="FILE", help="JSON lines")
+    submit.add_argument("--watch", action="store_true", help="show progress until it ends")
+    submit.add_argument("--mode", choices=("auto", "paced", "anthropic"), default="auto")
+    submit.add_argument("--parallelism", type=_positive, metavar="N", help="items at once")
+    submit.add_argument("--endpoint", metavar="PATH", help="default: /v1/chat/completions")
+    submit.add_argument("--key", metavar="TEXT", help="the same key never submits twice")
+    _gateway(submit)
+    for name, (summary, description) in batch_texts.ACTIONS.items():
+        action = _action(actions, name, summary, description)
+        if name == "list":
+            action.add_argument("--limit", type=_positive, default=20, metavar="N")
+        else:
+            action.add_argument("id", metavar="ID", help="id of the batch")
+        if name == "show":
+            action.add_argument("--json", action="store_true", help="everything, as JSON")
+        if name == "results":
+            action.add_argument("--out", type=Path, metavar="FILE", help="file to write")
+        _gateway(action)
 
 
 def _action(

@@ -16,6 +16,7 @@ import pytest
 from tests.contract.harness.gateway import Gateway, gateway_of, start_up
 from tests.contract.harness.processes import passable_directory, until
 from tests.contract.harness.simulator import Simulator, running_simulator
+from tests.integration.stack_command import run
 
 ITEMS = 1000
 MODEL = "claude-sonnet-5-5"
@@ -163,3 +164,32 @@ async def test_a_batch_submitted_while_temporal_is_down_is_started_later(
 
     await asyncio.to_thread(until, has_ended, "the sweep has started it", 120)
     assert await rows(gateway, batch["id"]) == (ITEMS, ITEMS, ITEMS, ITEMS)
+
+
+def test_the_terminal_submits_watches_and_reads(gateway: Gateway, tmp_path: Path) -> None:
+    file = tmp_path / "items.jsonl"
+    lines = [
+        f'{{"custom_id":"t-{number}","max_tokens":4096,'
+        f'"messages":[{{"role":"user","content":"[[sim:text said {number}]]"}}]}}\n'
+        for number in range(30)
+    ]
+    file.write_text("".join(lines))
+    place = ("--data-dir", str(gateway.home))
+    submit = ("batch", "submit", str(file), "--watch", "--key", "terminal", *place)
+    done = run(*submit, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    batch_id = done.stdout.strip()
+    assert "30/30 100%  completed" in done.stderr
+    again = run(*submit, cwd=tmp_path)
+    assert again.stdout.strip() == batch_id
+    listed = run("batch", "list", *place, cwd=tmp_path)
+    assert f"{batch_id}  completed  30/30" in listed.stdout
+    shown = run("batch", "show", batch_id, *place, cwd=tmp_path)
+    assert "30 total, 30 succeeded" in shown.stdout
+    out = tmp_path / "results.jsonl"
+    read = run("batch", "results", batch_id, "--out", str(out), *place, cwd=tmp_path)
+    assert read.returncode == 0, read.stderr
+    assert len(out.read_text().splitlines()) == 30
+    refused = run("batch", "cancel", batch_id, *place, cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "completed" in refused.stderr
