@@ -21,7 +21,7 @@ from gateway.storage.batch_items_store import NewItem
 from gateway.storage.batch_store import BatchRow, BatchStore, NewBatch
 from workflows.client import TemporalEngine
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MODEL = "claude-sonnet-5-5"
 
 

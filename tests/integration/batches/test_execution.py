@@ -1,19 +1,16 @@
 """Batches as they run: a worker process against real servers and the simulated upstream."""
 
 import signal
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
-from gateway.durable import BatchProgress, EngineAddress, batch_workflow_id
+from gateway.durable import BatchProgress, batch_workflow_id
 from gateway.storage.batch_items_store import BatchItemStore
 from gateway.storage.batch_store import BatchStore
 from gateway.storage.batch_tables import CANCELLED, FAILED, SUCCEEDED
-from tests.contract.harness.simulator import Simulator, running_simulator
-from tests.integration.batch_worker import (
+from tests.integration.batches.worker import (
     BatchWorker,
     accepted,
     ended,
@@ -24,57 +21,10 @@ from tests.integration.batch_worker import (
     usage,
 )
 from workflows.client import TemporalEngine
-from workflows.connection import connect
 
-SEALING_KEY = "a key that is used in tests only"
 SECRET = "the heron is blue"
 
 pytestmark = pytest.mark.timeout(150)
-
-
-@pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    with running_simulator("--delta-delay", "0") as simulator:
-        yield simulator
-
-
-@pytest.fixture
-async def client(temporal_address: str) -> Client:
-    return await connect(EngineAddress(temporal_address))
-
-
-@pytest.fixture
-async def durable(temporal_address: str) -> AsyncIterator[TemporalEngine]:
-    engine = TemporalEngine(EngineAddress(temporal_address))
-    await engine.ensure_schedules()
-    yield engine
-    await engine.close()
-
-
-@pytest.fixture
-async def worker(
-    temporal_address: str,
-    database_url: str,
-    valkey_url: str,
-    simulator: Simulator,
-    tmp_path: Path,
-) -> AsyncIterator[BatchWorker]:
-    """A worker that is not started yet."""
-    worker = BatchWorker(
-        tmp_path,
-        DATABASE_URL=database_url,
-        TEMPORAL_ADDRESS=temporal_address,
-        REDIS_URL=valkey_url,
-        ENCRYPTION_KEYS=SEALING_KEY,
-        ANTHROPIC_BASE_URL=simulator.base_url,
-        UPSTREAM_IS_SIMULATOR="1",
-        DATA_DIR=str(tmp_path / "data"),
-        RATE_LIMIT_ENABLED="0",
-        CIRCUIT_BREAKER_ENABLED="0",
-        GATEWAY_API_KEY="a key of the tests",
-    )
-    yield worker
-    worker.kill()
 
 
 async def test_every_item_gets_its_answer_and_one_usage_row(

@@ -1,0 +1,59 @@
+"""Fixtures of the tests that run batches."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from temporalio.client import Client
+
+from gateway.durable import EngineAddress
+from tests.contract.harness.simulator import Simulator, running_simulator
+from tests.integration.batches.worker import BatchWorker
+from workflows.client import TemporalEngine
+from workflows.connection import connect
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    with running_simulator("--delta-delay", "0") as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def client(temporal_address: str) -> Client:
+    return await connect(EngineAddress(temporal_address))
+
+
+@pytest.fixture
+async def durable(temporal_address: str) -> AsyncIterator[TemporalEngine]:
+    engine = TemporalEngine(EngineAddress(temporal_address))
+    await engine.ensure_schedules()
+    yield engine
+    await engine.close()
+
+
+@pytest.fixture
+async def worker(
+    temporal_address: str,
+    database_url: str,
+    valkey_url: str,
+    simulator: Simulator,
+    tmp_path: Path,
+) -> AsyncIterator[BatchWorker]:
+    """A worker that is not started yet."""
+    worker = BatchWorker(
+        tmp_path,
+        DATABASE_URL=database_url,
+        TEMPORAL_ADDRESS=temporal_address,
+        REDIS_URL=valkey_url,
+        ENCRYPTION_KEYS="a key that is used in tests only",
+        ANTHROPIC_BASE_URL=simulator.base_url,
+        UPSTREAM_IS_SIMULATOR="1",
+        DATA_DIR=str(tmp_path / "data"),
+        RATE_LIMIT_ENABLED="0",
+        CIRCUIT_BREAKER_ENABLED="0",
+        GATEWAY_API_KEY="a key of the tests",
+        WEBHOOK_SECRET="a secret of webhooks",
+    )
+    yield worker
+    worker.kill()
