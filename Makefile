@@ -14,7 +14,7 @@ FAST_TESTS := $(wildcard tests/unit tests/golden tests/architecture tests/docs)
 SLOW_TESTS := $(wildcard tests/contract tests/integration)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev test test-clients check format bench bench-savings lock clean
+.PHONY: help install run dev test test-clients check format bench bench-batches bench-savings lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 15
@@ -47,6 +47,9 @@ format: dev ## write the format and the mends that are safe
 
 bench: dev ## measure against the goals; prints a table
 	$(BIN)/python -m bench $(ARGS)
+
+bench-batches: dev ## how fast one worker executes a batch, and what it leaves in Temporal
+	$(BIN)/python -m bench.batches $(ARGS)
 
 bench-savings: dev ## what the gateway saves on recorded sessions: SESSIONS=DIR, else on made ones
 	$(BIN)/python -m bench.savings $(SESSIONS) $(ARGS)
