@@ -9,7 +9,7 @@ from gateway.batches.batches import Batches, Sent
 from gateway.context import Caller
 from gateway.errors import InvalidRequestError
 
-JSON_LINES = "application/jsonl"
+JSON_LINES = "application/x-ndjson"
 
 _KEY_CHARS = 255
 

@@ -149,10 +149,11 @@ def describe_hot_routes(app: FastAPI) -> None:
 
 def _correct_errors(schema: dict[str, Any]) -> None:
     """Replace FastAPI's 422 by what is really answered: errors in the caller's shape."""
-    for operations in schema["paths"].values():
+    for path, operations in schema["paths"].items():
+        error = _ANTHROPIC_ERROR if path.startswith("/v1/messages") else _ERROR
         for operation in operations.values():
             operation["responses"].pop("422", None)
-            operation["responses"] |= _error_answers(_ERROR)
+            operation["responses"] |= _error_answers(error)
     for unused in ("HTTPValidationError", "ValidationError"):
         schema.get("components", {}).get("schemas", {}).pop(unused, None)
 

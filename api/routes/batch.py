@@ -41,7 +41,12 @@ async def get_batch(batch_id: str, caller: CallerOf, batches: BatchesOf) -> JSON
     return await batches.get_short(caller.project.id, batch_id)
 
 
-@router.get("/v1/batch/{batch_id}/results", summary="Results of a batch, one JSON a line")
+@router.get(
+    "/v1/batch/{batch_id}/results",
+    summary="Results of a batch, one JSON a line",
+    response_class=Response,
+    responses={200: {"content": {JSON_LINES: {}}}},
+)
 async def read_results(
     batch_id: str,
     caller: CallerOf,

@@ -51,7 +51,12 @@ async def get_file(file_id: str, caller: CallerOf, files: FilesOf) -> JSONObject
     return await files.get(caller.project.id, file_id)
 
 
-@router.get("/v1/files/{file_id}/content", summary="The content of a file")
+@router.get(
+    "/v1/files/{file_id}/content",
+    summary="The content of a file",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/octet-stream": {}}}},
+)
 async def read_file(file_id: str, caller: CallerOf, files: FilesOf) -> StreamingResponse:
     """The content, streamed. Raises NotFoundError."""
     content = await files.content(caller.project.id, file_id)

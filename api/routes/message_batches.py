@@ -58,7 +58,12 @@ async def delete_batch(batch_id: str, caller: CallerOf, batches: BatchesOf) -> J
     return {"id": batch.id, "type": "message_batch_deleted"}
 
 
-@router.get("/v1/messages/batches/{batch_id}/results", summary="Results, one JSON a line")
+@router.get(
+    "/v1/messages/batches/{batch_id}/results",
+    summary="Results, one JSON a line",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/x-jsonl": {}}}},
+)
 async def read_results(batch_id: str, caller: CallerOf, batches: BatchesOf) -> StreamingResponse:
     """The results of a batch that has ended. Raises NotFoundError."""
     batch = await batches.get(caller.project.id, batch_id, "anthropic")
