@@ -7,6 +7,7 @@ from gateway.batches.pacing import WarmPrefixes
 from gateway.context import Caller
 from gateway.pipeline.attempts import Attempts
 from gateway.pipeline.batch_items import BatchItem, BatchItems, CollectedUsage, batch_openers
+from gateway.pipeline.batch_translation import BatchTranslation
 from gateway.pipeline.chat import ChatPipeline
 from gateway.pipeline.embeddings import EmbeddingPipeline
 from gateway.pipeline.live import LivePipeline
@@ -37,6 +38,7 @@ class BatchExecution:
     items: BatchItemStore
     files: FileStore
     pipelines: BatchItems
+    translation: BatchTranslation
     projects: Projects
     project_store: ProjectStore
     share: float
@@ -97,6 +99,7 @@ def batch_execution(
         BatchItemStore(parts.engine),
         FileStore(parts.engine),
         BatchItems(openers, usage),
+        BatchTranslation(parts.router.names, mine.fit_options, parts.sealer),
         parts.projects,
         ProjectStore(parts.engine),
         parts.settings.batch_limit_share,

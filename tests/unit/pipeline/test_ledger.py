@@ -68,6 +68,7 @@ USED = {"input_tokens": 500, "cache_read_tokens": 8000, "cache_write_5m_tokens":
 
 
 def closed(accounting: Accounting) -> dict[str, Any]:
+    assert isinstance(accounting.journal, Journal)
     (file,) = files_in(accounting.journal.directory)
     return [record for record in read_all(file) if record["record"] == "close"][-1]
 
