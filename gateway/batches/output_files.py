@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from gateway import wire
-from gateway.storage.batch_items_store import BatchItemStore, FinishedItem
+from gateway.batches.openai_form import belongs_to_output, line
+from gateway.storage.batch_items_store import BatchItemStore
 from gateway.storage.batch_store import BatchRow
-from gateway.storage.batch_tables import SUCCEEDED
 from gateway.storage.file_store import FileFacts, FileStore, NewFile
 
 _PAGE_ITEMS = 200
@@ -48,25 +47,9 @@ class OutputFiles:
         while page := await self.items.results(batch_id, after, _PAGE_ITEMS):
             after = page[-1].number
             self.beat()
-            wanted = [item for item in page if (item.state == SUCCEEDED) == (kind == "output")]
+            wanted = [item for item in page if belongs_to_output(item) == (kind == "output")]
             if wanted:
-                yield b"".join(output_line(batch_id, item) for item in wanted)
-
-
-def output_line(batch_id: str, item: FinishedItem) -> bytes:
-    """One line of a file; the answer in it is the bytes a live client would have got."""
-    line_id = f"batch_req_{batch_id.removeprefix('batch_')}{item.number:08x}"
-    head = wire.dumps({"id": line_id, "custom_id": item.custom_id})[:-1]
-    error = item.error if isinstance(item.error, dict) else {}
-    if item.status_code is None:  # never executed
-        said = {"code": error.get("code"), "message": error.get("message")}
-        return head + b',"response":null,"error":' + wire.dumps(said) + b"}\n"
-    body = item.result
-    if body is None:
-        names = ("message", "type", "param", "code")
-        body = wire.dumps({"error": {name: error.get(name) for name in names}})
-    answer = wire.dumps({"status_code": item.status_code, "request_id": item.request_id})[:-1]
-    return head + b',"response":' + answer + b',"body":' + body + b'},"error":null}\n'
+                yield b"".join([line(batch_id, item) + b"\n" for item in wanted])
 
 
 def _key(batch: BatchRow, kind: Kind) -> str:

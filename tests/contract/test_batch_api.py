@@ -21,7 +21,7 @@ from gateway.storage.batch_items_store import BatchItemStore, ItemResult
 from gateway.storage.batch_store import BatchStore
 from gateway.storage.batch_tables import FAILED, SUCCEEDED
 from gateway.storage.database import create_engine
-from tests.contract.harness.gateway import PROMPT_CANARY, Gateway
+from tests.contract.harness.gateway import PROMPT_CANARY, Gateway, frozen
 
 MODEL = "claude-sonnet-5-5"
 
@@ -39,6 +39,13 @@ def line(number: int, **fields: Any) -> bytes:
         **fields,
     }
     return wire.dumps(request) + b"\n"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _nothing_is_executed(gateway: Gateway) -> Iterator[None]:
+    """Items are finished by the tests, which need to know when."""
+    with frozen(*gateway.pids["worker"]):
+        yield
 
 
 @pytest.fixture
