@@ -26,6 +26,7 @@ with workflow.unsafe.imports_passed_through():
         SetBatchStatusInput,
         batch_webhook_id,
     )
+    from workflows.batch_parts import UpstreamParts
     from workflows.options import batch_end_step, batch_items_step, batch_step
 
 _CHUNKS_A_RUN = 400  # then a new run: about 2,000 events, half of what the server suggests
@@ -140,6 +141,8 @@ class BatchWorkflow:
         if not self._resumed:
             self._enter("running", "in_progress")
         deadline = workflow.time() + plan.seconds_left
+        if plan.parts:
+            await self._through_parts(plan.parts, deadline)
         while True:
             status = "cancelled" if self._cancelled else "expired"
             if self._cancelled or workflow.time() >= deadline:
@@ -159,6 +162,21 @@ class BatchWorkflow:
             if not self._collect():
                 await self._stop_chunks()
                 return "failed"
+
+    async def _through_parts(self, parts: int, deadline: float) -> None:
+        """Has Message Batches execute what they can; what they leave is done item by item.
+
+        A pause cannot reach what is upstream: it holds from there on.
+        """
+        upstream = UpstreamParts(
+            self._batch,
+            lambda: self._cancelled or workflow.time() >= deadline,
+            workflow.info().is_continue_as_new_suggested,
+        )
+        done = await upstream.run(parts)
+        self._saw(upstream.counts)
+        if not done:
+            self._go_on_anew()
 
     def _start_chunks(self, plan: BatchPlan) -> None:
         at_once = max(1, -(-plan.parallelism // plan.chunks_at_once))

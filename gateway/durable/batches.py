@@ -175,6 +175,25 @@ class WebhookResult:
 
 
 @dataclass(frozen=True, slots=True)
+class PartInput:
+    """One part of a batch that Claude's Message Batches execute: a row of `batch_parts`."""
+
+    batch_id: str
+    part: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartState:
+    """How a part stands upstream: `in_progress`, `ended`, or `read` when its results are here.
+
+    `counts` are those of the whole batch.
+    """
+
+    state: str
+    counts: BatchCounts
+
+
+@dataclass(frozen=True, slots=True)
 class BatchSweepInput:
     """How many waiting batches one sweep starts."""
 
