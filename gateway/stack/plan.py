@@ -52,6 +52,7 @@ class Plan:
     external: Mapping[str, str]
     temporal_ui: str | None
     origin_locked: bool = False
+    grace_seconds: float = 30.0
 
     @property
     def base_url(self) -> str:
@@ -124,6 +125,7 @@ def make_plan(options: UpOptions, settings: Settings, data: DataDirectory) -> Pl
             external=external,
             temporal_ui=embedded_temporal.ui_url if embedded_temporal else settings.temporal_ui_url,
             origin_locked=settings.origin_secret is not None,
+            grace_seconds=settings.shutdown_grace_seconds,
         )
     except BaseException:
         listener.close()
