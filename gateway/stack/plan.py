@@ -94,7 +94,8 @@ def data_directory(asked: Path | None, settings: Settings) -> DataDirectory:
 def needs_simulator(settings: Settings) -> bool:
     """True when nobody said where Claude's API is: neither a key nor another server."""
     default_url = Settings.model_fields["anthropic_base_url"].default
-    return settings.anthropic_api_key is None and settings.anthropic_base_url == default_url
+    has_key = settings.anthropic_api_key is not None or settings.upstreams is not None
+    return not has_key and settings.anthropic_base_url == default_url
 
 
 def make_plan(options: UpOptions, settings: Settings, data: DataDirectory) -> Plan:
