@@ -11,10 +11,10 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 -
 	--no-emit-index-url --no-emit-find-links --no-header --quiet
 
 FAST_TESTS := $(wildcard tests/unit tests/golden tests/architecture tests/docs)
-SLOW_TESTS := $(wildcard tests/contract tests/integration)
+SLOW_TESTS := $(wildcard tests/contract tests/integration tests/faults)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run dev test test-clients check format bench bench-batches bench-savings lock clean
+.PHONY: help install run dev test test-clients check format bench bench-batches bench-savings faults soak lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 15
@@ -53,6 +53,12 @@ bench-batches: dev ## how fast one worker executes a batch, and what it leaves i
 
 bench-savings: dev ## what the gateway saves on recorded sessions: SESSIONS=DIR, else on made ones
 	$(BIN)/python -m bench.savings $(SESSIONS) $(ARGS)
+
+faults: dev ## kill, freeze and cut off every part under load; writes docs/reliability.md; 20 minutes
+	$(BIN)/python -m tests.faults
+
+soak: dev ## ten minutes of load, to see that nothing grows: ARGS="--seconds 60"
+	$(BIN)/python -m tests.faults.soak $(ARGS)
 
 lock: dev ## resolve the dependencies of pyproject.toml anew, keeping versions that still fit
 	$(LOCK) --extra stack --group dev -o requirements/dev.txt

@@ -80,7 +80,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         *embeddings.ROUTES,
         *simple_chat.ROUTES,
     ]
-    edge = Edge(settings)
+    edge = app.state.edge = Edge(settings)
     app.add_hot_routes(hot_routes, edge)
     app.add_middleware(EdgeMiddleware, edge=edge)
     install_error_handlers(app)

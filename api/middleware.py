@@ -17,9 +17,13 @@ from gateway.telemetry.logs import log_refused
 
 
 class Edge:
-    """The front door, for every way into the application."""
+    """The front door, for every way into the application.
+
+    While `is_draining` every answer asks the client to come back over another connection.
+    """
 
     def __init__(self, settings: Settings) -> None:
+        self.is_draining = False
         self._settings = settings
         self._gateway_header = (b"x-gateway", settings.gateway_name.encode("ascii"))
 
@@ -45,6 +49,8 @@ class Edge:
             self._gateway_header,
             (b"x-request-id", context.request_id.encode("ascii")),
         ]
+        if self.is_draining:
+            message["headers"].append((b"connection", b"close"))
 
 
 class EdgeMiddleware:

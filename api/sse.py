@@ -5,6 +5,7 @@ and cancels the relay; the answer's `settle` then runs without an await and drop
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
@@ -13,8 +14,11 @@ from typing import Protocol
 from starlette.types import Message, Receive, Scope, Send
 
 from api.request_body import ClientLeftError, read_body
+from gateway.config import Settings
 from gateway.context import RequestContext
+from gateway.errors import GatewayError, UnavailableError
 
+_GOODBYE_SECONDS = 1.0
 _STREAM_HEADERS = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -39,6 +43,9 @@ class LiveReply(Protocol):
     async def whole(self) -> bytes:
         """The complete answer of a request that is not streamed."""
 
+    def interrupt(self, error: GatewayError) -> bytes:
+        """The last bytes of a stream that is ended here, which say why."""
+
     def settle(self) -> None:
         """Account for the request and let go of the upstream. Idempotent, never waits."""
 
@@ -55,12 +62,18 @@ Authenticate = Callable[[RequestContext], Awaitable[None]]
 
 
 class ClientWatch:
-    """Notices that the client has left and keeps a silent stream alive."""
+    """Notices that the client has left, or takes nothing, and keeps a silent stream alive.
 
-    def __init__(self, receive: Receive, send: Send, keep_alive_seconds: float) -> None:
+    `is_sending` is set while a write waits for the client to take it.
+    """
+
+    def __init__(self, receive: Receive, send: Send, settings: Settings) -> None:
         self._receive = receive
         self._send = send
-        self._keep_alive_seconds = keep_alive_seconds
+        self._keep_alive_seconds = settings.keep_alive_seconds
+        self._stall_seconds = settings.client_stall_seconds
+        self._task: asyncio.Task[object] | None = None
+        self.is_sending = False
         self._comment = b""
         self._timer: asyncio.TimerHandle | None = None
         self._commenting: asyncio.Task[None] | None = None
@@ -69,11 +82,11 @@ class ClientWatch:
 
     async def cancel_when_left(self, task: asyncio.Task[object]) -> None:
         """Wait for the disconnect, then cancel `task`."""
+        self._task = task
         message: Message = {"type": "http.request"}
         while message["type"] != "http.disconnect":
             message = await self._receive()
-        self.left = True
-        task.cancel()
+        self._leave()
 
     def start_keep_alive(self, comment: bytes) -> None:
         """From now on write `comment` whenever the stream has been silent for too long."""
@@ -97,12 +110,22 @@ class ClientWatch:
 
     def _tick(self) -> None:
         silent = time.monotonic() - self._last_write
+        if self.is_sending and silent >= self._stall_seconds:
+            self._leave()
+            return
         remaining = self._keep_alive_seconds - silent
         if remaining <= 0:
             remaining = self._keep_alive_seconds
-            if self._commenting is None or self._commenting.done():
+            if self.is_sending:
+                pass  # what it has not taken yet will keep it alive
+            elif self._commenting is None or self._commenting.done():
                 self._commenting = asyncio.ensure_future(self._write_comment())
         self._schedule(remaining)
+
+    def _leave(self) -> None:
+        self.left = True
+        if self._task is not None:
+            self._task.cancel()
 
     async def _write_comment(self) -> None:
         self.wrote()
@@ -130,12 +153,16 @@ async def serve_live(
         body = await read_body(receive, context, settings.max_body_bytes)
     except ClientLeftError:
         return
-    watch = ClientWatch(receive, send, settings.keep_alive_seconds)
+    watch = ClientWatch(receive, send, settings)
     watching = asyncio.ensure_future(watch.cancel_when_left(task))
     try:
         reply = await opener(context, body)
         try:
             await _relay(reply, context, send, watch)
+        except asyncio.CancelledError:
+            if not watch.left and reply.stream:
+                await _end_early(reply, send)
+            raise
         finally:
             reply.settle()
     except asyncio.CancelledError:
@@ -155,8 +182,19 @@ async def _relay(reply: LiveReply, context: RequestContext, send: Send, watch: C
     while (data := await reply.next()) is not None:
         if data:
             watch.wrote()
+            watch.is_sending = True
             await send({"type": "http.response.body", "body": data, "more_body": True})
+            watch.is_sending = False
     await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _end_early(reply: LiveReply, send: Send) -> None:
+    """Tell the client of a stream that this process has to end."""
+    error = UnavailableError("the gateway is stopping; please send the request again")
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_GOODBYE_SECONDS):
+            body = reply.interrupt(error)
+            await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 async def _send_whole(body: bytes, context: RequestContext, send: Send) -> None:

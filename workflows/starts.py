@@ -1,7 +1,8 @@
 """Workflows that a request starts, by name."""
 
+from collections.abc import Awaitable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from temporalio.client import Client, WithStartWorkflowOperation
 from temporalio.common import (
@@ -31,6 +32,9 @@ from gateway.durable import (
     context_summary_id,
 )
 from workflows.options import CONTEXT_SUMMARY_RUN_TIMEOUT, WORKFLOW_TASK_TIMEOUT
+
+_Result = TypeVar("_Result")
+_Result_co = TypeVar("_Result_co", covariant=True)
 
 
 async def start_context_summary(client: Client, wanted: ContextSummaryInput) -> None:
@@ -93,37 +97,52 @@ async def tell_circuit(client: Client, wanted: CircuitInput, order: CircuitOrder
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
         return
-    for searchable in (True, False):
-        try:
-            await client.start_workflow(
-                UPSTREAM_CIRCUIT_WORKFLOW,
-                replace(wanted, searchable=searchable),
-                start_signal="tell",
-                start_signal_args=[order],
-                search_attributes=_circuit_attributes(searchable=searchable),
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                **_circuit_options(wanted.circuit),
-            )
-        except RPCError as error:
-            # A server that does not know the search attributes does not take them.
-            if searchable and error.status is RPCStatusCode.INVALID_ARGUMENT:
-                continue
-            raise
-        return
+
+    async def start(*, searchable: bool) -> None:
+        await client.start_workflow(
+            UPSTREAM_CIRCUIT_WORKFLOW,
+            replace(wanted, searchable=searchable),
+            start_signal="tell",
+            start_signal_args=[order],
+            search_attributes=_circuit_attributes(searchable=searchable),
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            **_circuit_options(wanted.circuit),
+        )
+
+    await _searchable_if_possible(start)
 
 
 async def order_circuit(client: Client, wanted: CircuitInput, order: CircuitOrder) -> CircuitView:
     """What an operator wants, done by the workflow of the circuit, which is started if need be."""
-    start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
-        UPSTREAM_CIRCUIT_WORKFLOW,
-        replace(wanted, searchable=False),
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        **_circuit_options(wanted.circuit),
-    )
-    view: CircuitView = await client.execute_update_with_start_workflow(
-        "order", order, start_workflow_operation=start, result_type=CircuitView
-    )
-    return view
+
+    async def update(*, searchable: bool) -> CircuitView:
+        start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
+            UPSTREAM_CIRCUIT_WORKFLOW,
+            replace(wanted, searchable=searchable),
+            search_attributes=_circuit_attributes(searchable=searchable),
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            **_circuit_options(wanted.circuit),
+        )
+        view: CircuitView = await client.execute_update_with_start_workflow(
+            "order", order, start_workflow_operation=start, result_type=CircuitView
+        )
+        return view
+
+    return await _searchable_if_possible(update)
+
+
+class _Start(Protocol[_Result_co]):
+    def __call__(self, *, searchable: bool) -> Awaitable[_Result_co]: ...
+
+
+async def _searchable_if_possible(start: _Start[_Result]) -> _Result:
+    """Starts with search attributes, or without where the server does not know them."""
+    try:
+        return await start(searchable=True)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.INVALID_ARGUMENT:
+            raise
+        return await start(searchable=False)
 
 
 def _circuit_options(circuit: str) -> dict[str, Any]:

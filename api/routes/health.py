@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request
 
 from api.deps import services_of
+from gateway.errors import UnavailableError
 from gateway.version import VERSION
 from gateway.wire import JSONObject
 
@@ -17,7 +18,12 @@ async def live() -> JSONObject:
 
 @router.get("/health/ready", summary="The process can serve chat")
 async def ready(request: Request) -> JSONObject:
-    """Ok once started: chat is served without Valkey, PostgreSQL and Temporal."""
+    """Ok once started: chat is served without Valkey, PostgreSQL and Temporal.
+
+    503 once told to stop: what comes now should go to another process.
+    """
+    if request.app.state.edge.is_draining:
+        raise UnavailableError("this process is about to end")
     return {"status": "ok", "model_source": services_of(request).model_source}
 
 

@@ -15,6 +15,7 @@ from gateway.stack.errors import StackError
 from gateway.stack.plan import UpOptions, data_directory
 from gateway.stack.ports import DEFAULT_PORTS
 from gateway.stack.postgres import running_url
+from gateway.stack.rolling_restart import restart_api
 from gateway.stack.status import StackStatus, read_status
 
 _NOTHING_RUNS = 3
@@ -85,6 +86,13 @@ def _status_text(now: StackStatus) -> str:
         console.table(rows),
     ]
     return "\n".join(lines)
+
+
+def restart(options: argparse.Namespace) -> int:
+    """Replace the API processes of a running stack; no request is lost."""
+    data = data_directory(options.data_dir, load_settings())
+    asyncio.run(restart_api(data, console.progress))
+    return 0
 
 
 def doctor(options: argparse.Namespace) -> int:
@@ -158,14 +166,13 @@ def savings(options: argparse.Namespace) -> int:
 
 def api(options: argparse.Namespace) -> int:
     """Serve the API; one process takes the place of this one."""
-    load_settings()
+    settings = load_settings()
     if options.processes > 1:
-        asyncio.run(
-            api_server.serve(options.host, options.port, options.processes, console.progress)
-        )
+        grace, listens = settings.shutdown_grace_seconds, (options.host, options.port)
+        asyncio.run(api_server.serve(listens, options.processes, grace, console.progress))
         return 0
-    listens = ("--host", options.host, "--port", str(options.port))
-    return _become((*programs.uvicorn_arguments(), *listens))
+    where = ("--host", options.host, "--port", str(options.port))
+    return _become((*programs.api_arguments(), *where))
 
 
 def worker(options: argparse.Namespace) -> int:

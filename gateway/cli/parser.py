@@ -13,6 +13,7 @@ One URL for coding IDEs and agents in front of Claude.
 
   coding-gateway up        start everything that has no URL and serve
   coding-gateway status    what runs, and how it feels
+  coding-gateway restart   replace the API processes, no request lost
   coding-gateway doctor    check each part and say how to mend it
   coding-gateway connect   configure an IDE, an agent or an SDK
   coding-gateway chat      ask something in the terminal
@@ -103,7 +104,8 @@ _API = """\
 Serve the API alone, for production where the other parts have addresses:
 DATABASE_URL, REDIS_URL, TEMPORAL_ADDRESS and ANTHROPIC_API_KEY come from the environment.
 
-One process is `uvicorn api.app:create_app --factory` with the options that suit it.
+One process is `python -m api.server`. With several, `kill -USR1` of this command replaces them one
+after the other, and no request is lost.
 """
 
 _WORKER = """\
@@ -112,6 +114,15 @@ DATABASE_URL and TEMPORAL_ADDRESS come from the environment.
 
 example:
   coding-gateway worker --ready-file /tmp/worker.ready
+"""
+
+_RESTART = """\
+Start each API process anew, with the code that is on disk now, and end the old one when the new
+one serves: its open answers go on for SHUTDOWN_GRACE_SECONDS. `kill -USR1` of the supervisor does
+the same.
+
+example, after an upgrade:
+  git pull && make install && coding-gateway migrate && coding-gateway restart
 """
 
 _MIGRATE = """\
@@ -134,6 +145,7 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_up(add)
     _add_status(add)
+    _add_restart(add)
     _add_doctor(add)
     _add_connect(add)
     _add_chat(add)
@@ -203,6 +215,16 @@ def _add_status(add: _Commands) -> None:
     )
     _data_dir(status)
     status.add_argument("--json", action="store_true", help="the same as JSON")
+
+
+def _add_restart(add: _Commands) -> None:
+    restart = _command(
+        add,
+        "restart",
+        "replace the API processes one after the other; no request is lost",
+        _RESTART,
+    )
+    _data_dir(restart)
 
 
 def _add_doctor(add: _Commands) -> None:

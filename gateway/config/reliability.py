@@ -74,6 +74,12 @@ class ReliabilitySettings(BaseModel):
         ge=1,
         description="API processes behind one port; limits are shared out when Valkey is down",
     )
+    shutdown_grace_seconds: float = Field(
+        default=30.0, gt=0, description="How long open answers may go on after a stop was asked for"
+    )
+    client_stall_seconds: float = Field(
+        default=300.0, gt=0, description="A client that takes nothing for so long is given up"
+    )
     max_body_bytes: int = Field(
         default=32_000_000, ge=1024, description="Largest request body; Claude takes 32 MB"
     )

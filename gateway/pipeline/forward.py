@@ -1,7 +1,7 @@
 """Answers to /v1/messages: Claude's own bytes, read on the side for usage."""
 
 from gateway import wire
-from gateway.errors import UpstreamError
+from gateway.errors import GatewayError, UpstreamError
 from gateway.pipeline.attempts import Begun, Event
 from gateway.pipeline.reply import Reply, Settle
 from gateway.protocols.shared.failures import (
@@ -70,9 +70,15 @@ class ForwardedStream(Reply):
             data = await self.read()
             self._reader.feed(self.begun.framer.feed(data))
         except UpstreamError as error:
-            self.failure, self.finished = error, True
-            return b"event: error\ndata: " + wire.dumps(anthropic_error(error)) + b"\n\n"
+            return self.interrupt(error)
         return self._whole_events(data)
+
+    def interrupt(self, error: GatewayError) -> bytes:
+        """An error event; what came of a torn event is left out."""
+        if self.finished:
+            return b""
+        self.failure, self.finished = error, True
+        return b"event: error\ndata: " + wire.dumps(anthropic_error(error)) + b"\n\n"
 
     def _whole_events(self, data: bytes) -> bytes:
         """`data` up to the end of its last event; what follows waits for the rest of its own."""

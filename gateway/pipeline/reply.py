@@ -74,6 +74,11 @@ class Reply:
         """The complete answer. Raises UpstreamError with its true status when it failed."""
         raise RuntimeError("this reply is streamed")
 
+    def interrupt(self, error: GatewayError) -> bytes:
+        """The last bytes of a stream that is ended here, in the words of its protocol."""
+        self.failure, self.finished = error, True
+        return b""
+
     def settle(self) -> None:
         """Account for the request and let go of the upstream. Idempotent, never waits."""
         settle, self._settle = self._settle, None
@@ -127,6 +132,10 @@ class StreamedReply(Reply):
         if self.finished:
             self._listener.answered()
         return data
+
+    def interrupt(self, error: GatewayError) -> bytes:
+        """The error event of the protocol; nothing after the last event."""
+        return b"" if self.finished else self._fail(error)
 
     async def _translated(self) -> bytes:
         if self._first is not None:

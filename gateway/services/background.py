@@ -28,6 +28,7 @@ def show_states(
     """Set the gauges that show a state of this moment."""
     for upstream, state in pipeline.attempts.breaker.states().items():
         metrics.set(series.CIRCUIT_STATE, (upstream,), float(state))
+    metrics.set(series.TASKS, (), float(len(asyncio.all_tasks())))
     for part, is_well in (
         ("valkey", valkey.is_up),
         ("postgres", recorder.state.healthy),

@@ -161,6 +161,8 @@ def _upstream(settings: Settings) -> Check:
     if needs_simulator(settings):
         mend = "set ANTHROPIC_API_KEY in the environment or in .env"
         return Check("upstream", "warn", "no key: the simulator answers, not Claude", mend)
+    if settings.upstreams is not None:
+        return Check("upstream", "ok", "UPSTREAMS is set (not tried: that would cost)")
     key = "key set" if settings.anthropic_api_key else "no key"
     host, port = probes.address_of(settings.anthropic_base_url)
     return Check("upstream", "ok", f"{host}:{port}, {key} (not tried: that would cost)")

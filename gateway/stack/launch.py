@@ -127,7 +127,14 @@ class Stack:
     async def _programs(self, env: dict[str, str]) -> None:
         plan = self._plan
         parts: list[Part] = [
-            programs.api_part(number + 1, plan.listener, env, plan.data.logs)
+            programs.api_part(
+                number + 1,
+                plan.listener,
+                env,
+                plan.data.run,
+                log_directory=plan.data.logs,
+                grace_seconds=plan.grace_seconds,
+            )
             for number in range(plan.api_processes)
         ]
         parts += [

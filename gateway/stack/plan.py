@@ -52,6 +52,7 @@ class Plan:
     external: Mapping[str, str]
     temporal_ui: str | None
     origin_locked: bool = False
+    grace_seconds: float = 30.0
 
     @property
     def base_url(self) -> str:
@@ -93,7 +94,8 @@ def data_directory(asked: Path | None, settings: Settings) -> DataDirectory:
 def needs_simulator(settings: Settings) -> bool:
     """True when nobody said where Claude's API is: neither a key nor another server."""
     default_url = Settings.model_fields["anthropic_base_url"].default
-    return settings.anthropic_api_key is None and settings.anthropic_base_url == default_url
+    has_key = settings.anthropic_api_key is not None or settings.upstreams is not None
+    return not has_key and settings.anthropic_base_url == default_url
 
 
 def make_plan(options: UpOptions, settings: Settings, data: DataDirectory) -> Plan:
@@ -124,6 +126,7 @@ def make_plan(options: UpOptions, settings: Settings, data: DataDirectory) -> Pl
             external=external,
             temporal_ui=embedded_temporal.ui_url if embedded_temporal else settings.temporal_ui_url,
             origin_locked=settings.origin_secret is not None,
+            grace_seconds=settings.shutdown_grace_seconds,
         )
     except BaseException:
         listener.close()

@@ -13,25 +13,13 @@ from gateway.stack.part import Part
 from gateway.stack.ports import LOOPBACK, Ports
 from gateway.stack.process import Command
 
-GRACE_SECONDS = 10
-"""How long open streams may go on after the API was told to stop."""
-
-_KEEP_ALIVE_SECONDS = 75  # above the 60 s idle time-out load balancers come with
+_DRAIN_SECONDS = 8.0  # before the grace of open streams, and after it
 _PYTHON = (sys.executable, "-P")
 
 
-def uvicorn_arguments() -> tuple[str, ...]:
+def api_arguments() -> tuple[str, ...]:
     """The command that serves the API, without where it listens."""
-    return (
-        *(*_PYTHON, "-m", "uvicorn", "api.app:create_app", "--factory"),
-        # Without it uvicorn looks for `api` in the directory the user stands in.
-        *("--app-dir", str(environment.program_root())),
-        *("--loop", "uvloop", "--http", "httptools", "--ws", "none", "--lifespan", "on"),
-        *("--no-access-log", "--no-server-header", "--no-date-header", "--no-proxy-headers"),
-        *("--log-level", "warning"),
-        *("--timeout-keep-alive", str(_KEEP_ALIVE_SECONDS)),
-        *("--timeout-graceful-shutdown", str(GRACE_SECONDS)),
-    )
+    return (*_PYTHON, "-m", "api.server")
 
 
 def worker_arguments(rest: Sequence[str]) -> tuple[str, ...]:
@@ -46,27 +34,48 @@ def worker_arguments(rest: Sequence[str]) -> tuple[str, ...]:
 
 
 def api_part(
-    number: int, listener: socket.socket, env: Mapping[str, str], log_directory: Path | None
+    number: int,
+    listener: socket.socket,
+    env: Mapping[str, str],
+    run_directory: Path,
+    *,
+    log_directory: Path | None = None,
+    grace_seconds: float = 30.0,
 ) -> Part:
-    """One API process on the socket all of them share; no directory: it logs where we do."""
+    """One API process on the socket all of them share.
+
+    It writes its ready file in `run_directory` when it serves: the others answer at the same
+    address. No `log_directory`: it logs where we do.
+    """
     host, port = listener.getsockname()[:2]
     reached = LOOPBACK if host in {"0.0.0.0", "::"} else host  # noqa: S104 - a comparison
     descriptor = listener.fileno()
+    ready_file = run_directory / f"api-{number}.ready"
     command = Command(
-        argv=(*uvicorn_arguments(), "--fd", str(descriptor)),
+        argv=(*api_arguments(), "--fd", str(descriptor), "--ready-file", str(ready_file)),
         environment=env,
         log=log_directory / f"api-{number}.log" if log_directory else None,
         pass_fds=(descriptor,),
     )
+
+    def start() -> Command:
+        ready_file.unlink(missing_ok=True)
+        return command
+
+    async def ready(path: str) -> str | None:
+        if not ready_file.exists():
+            return "not serving yet"
+        return await probes.answers(reached, port, path)
+
     return Part(
         name=f"api-{number}",
         group="api",
-        command=lambda: command,
-        ready=lambda: probes.answers(reached, port, "/health/ready"),
+        command=start,
+        ready=lambda: ready("/health/ready"),
         address=lambda: f"{host}:{port}",
-        stop_seconds=GRACE_SECONDS + 5.0,  # then what closes after the streams
+        stop_seconds=grace_seconds + _DRAIN_SECONDS,
         # Readiness may fail for a database that is away; that is no reason to kill an API.
-        ready_again=lambda: probes.answers(reached, port, "/health/live"),
+        ready_again=lambda: ready("/health/live"),
     )
 
 

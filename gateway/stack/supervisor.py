@@ -76,7 +76,10 @@ class Supervisor:
         self._record = record
         self._budget = budget
         self._kept: dict[str, _Kept] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._keepers: dict[str, asyncio.Task[None]] = {}
+        self._leaving: list[_Kept] = []
+        self._restarting: asyncio.Task[None] | None = None
+        self._restart_wanted = False
         self._hurry = False
         loop = asyncio.get_running_loop()
         self._gave_up: asyncio.Future[None] = loop.create_future()
@@ -101,9 +104,7 @@ class Supervisor:
             kept = await self._launch(part, part.command(), None)
         where = f"  {part.address()}" if part.address() else ""
         self._report(f"{part.name:<12} ready in {time.monotonic() - begun:4.1f} s{where}")
-        task = asyncio.create_task(self._keep(kept), name=part.name)
-        task.add_done_callback(self._on_keeper_done)
-        self._tasks.append(task)
+        self._watch_over(kept)
 
     async def run_once(self, name: str, command: Command, seconds: float) -> None:
         """Run a command to its end. Raises StackError when it fails or takes too long."""
@@ -132,22 +133,77 @@ class Supervisor:
                     logs.shorten(kept.child.command.log)
         self._gave_up.result()
 
+    def restart(self, group: str) -> None:
+        """Replace the processes of a group one after the other; the new one first, then the old.
+
+        Returns at once. Asked for during a restart, there will be another one.
+        """
+        self._restart_wanted = True
+        if self._restarting is None or self._restarting.done():
+            self._restarting = asyncio.create_task(self._restart(group), name=f"restart {group}")
+
     def hurry(self) -> None:
         """Make a running `stop` end every grace period at once."""
         self._hurry = True
 
     async def stop(self) -> None:
         """Stop all parts, group by group, each after its grace period at the latest."""
-        for task in self._tasks:
+        tasks = [*self._keepers.values()]
+        if self._restarting is not None:
+            tasks.append(self._restarting)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         for group in GROUPS_IN_STOP_ORDER:
-            members = [kept for kept in self._kept.values() if kept.part.group == group]
+            everybody = [*self._kept.values(), *self._leaving]
+            members = [kept for kept in everybody if kept.part.group == group]
             if members:
                 await self._stop_group(group, members)
         self._kept.clear()
         self._record(())
         asyncio.get_running_loop().remove_signal_handler(signal.SIGCHLD)
+
+    def _watch_over(self, kept: _Kept) -> None:
+        task = asyncio.create_task(self._keep(kept), name=kept.part.name)
+        task.add_done_callback(self._on_keeper_done)
+        self._keepers[kept.part.name] = task
+
+    async def _restart(self, group: str) -> None:
+        while self._restart_wanted:
+            self._restart_wanted = False
+            begun = time.monotonic()
+            names = [name for name, kept in self._kept.items() if kept.part.group == group]
+            async with asyncio.TaskGroup() as farewells:
+                for name in names:
+                    if not await self._replace(name, farewells):
+                        return
+            self._report(f"{group:<12} restarted in {time.monotonic() - begun:4.1f} s")
+
+    async def _replace(self, name: str, farewells: asyncio.TaskGroup) -> bool:
+        """A new process of a part in the place of the old one, False when it cannot start.
+
+        The old one goes on until the new one is ready, and for good when that never happens.
+        """
+        old = self._kept[name]
+        keeper = self._keepers[name]
+        keeper.cancel()
+        await asyncio.gather(keeper, return_exceptions=True)
+        try:
+            new = await self._launch(old.part, old.part.command(), old)
+        except StackError as error:
+            self._report(f"{error}; {name} goes on as it was")
+            self._kept[name] = old
+            self._record(self.running())
+            self._watch_over(old)
+            return False
+        self._watch_over(new)
+        self._leaving.append(old)
+        farewells.create_task(self._let_go(old))
+        return True
+
+    async def _let_go(self, old: _Kept) -> None:
+        await self._stop_group(old.part.group, [old])
+        self._leaving.remove(old)
 
     async def _launch(self, part: Part, command: Command, before: _Kept | None) -> _Kept:
         """A new process of `part`, ready. Raises StackError, with the process ended."""

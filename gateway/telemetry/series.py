@@ -128,6 +128,7 @@ ERROR_EVENTS_DROPPED = Series(
     "Error events that were not kept, by place (postgres, file, endpoint) or because of a flood.",
     ("kind",),
 )
+TASKS = Series("gateway_tasks", "gauge", "Tasks of the event loops of all API processes.", ())
 DEGRADED = Series(
     "gateway_degraded",
     "gauge",
@@ -155,6 +156,7 @@ SERIES: tuple[Series, ...] = (
     ADDED_TOKENS,
     CACHE_TOKENS,
     ERROR_EVENTS_DROPPED,
+    TASKS,
     DEGRADED,
 )
 """Every series, in the order of the exposition."""

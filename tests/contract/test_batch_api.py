@@ -43,9 +43,18 @@ def line(number: int, **fields: Any) -> bytes:
 
 @pytest.fixture(autouse=True, scope="module")
 def _nothing_is_executed(gateway: Gateway) -> Iterator[None]:
-    """Items are finished by the tests, which need to know when."""
+    """Items are finished by the tests, which need to know when; nothing is left for others."""
+
+    async def end_all() -> None:
+        connection = await asyncpg.connect(gateway.environment["DATABASE_URL"])
+        try:
+            await connection.execute("update batches set status = 'cancelled'")
+        finally:
+            await connection.close()
+
     with frozen(*gateway.pids["worker"]):
         yield
+        asyncio.run(end_all())
 
 
 @pytest.fixture

@@ -100,6 +100,19 @@ async def test_p46_a_client_that_leaves_before_the_first_byte(
     assert len(simulator.records_with(mark)) == 1
 
 
+async def test_p46_a_client_that_leaves_while_a_retry_is_waited_for(
+    http_async: httpx2.AsyncClient, gateway: Gateway, simulator: Simulator, mark: str
+) -> None:
+    body = ask(f"{mark} [[sim:error overloaded_error retry_after=20]]")
+    with pytest.raises(httpx2.ReadTimeout):
+        await http_async.post(
+            "/v1/chat/completions", json=body, headers={"x-session-id": mark}, timeout=0.7
+        )
+    (row,) = await rows_of(gateway, mark)  # long before the retry would have been made
+    assert (row["status"], row["http_status"]) == ("aborted", 499)
+    assert len(simulator.records_with(mark)) == 1
+
+
 async def test_p46_a_client_that_leaves_a_request_that_is_not_streamed(
     http_async: httpx2.AsyncClient, gateway: Gateway, simulator: Simulator, mark: str
 ) -> None:

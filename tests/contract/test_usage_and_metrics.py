@@ -233,6 +233,6 @@ def _api_pids(gateway: Gateway) -> list[int]:
     found: list[int] = []
     for child in psutil.Process(gateway.pids["supervisor"]).children():
         with contextlib.suppress(psutil.Error):
-            if "api.app:create_app" in child.cmdline():
+            if "api.server" in child.cmdline():
                 found.append(child.pid)
     return found

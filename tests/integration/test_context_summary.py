@@ -1,12 +1,7 @@
 """A summary prepared by the worker: ahead of need, sealed, paid for once, in no history."""
 
 import asyncio
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -36,10 +31,10 @@ from gateway.storage.shared_lookup import SharedLookup
 from gateway.storage.valkey import Valkey
 from gateway.wire import JSONObject
 from tests.contract.harness.simulator import Simulator, running_simulator
+from tests.integration.worker_process import running_worker, until
 from workflows.client import TemporalEngine
 from workflows.connection import connect
 
-ROOT = Path(__file__).parents[2]
 SEALING_KEY = "a key that is used in tests only"
 ASKED = "the heron is blue"  # only in the conversation
 WRITTEN = "everything about the amber fox"  # only in the summary
@@ -82,45 +77,18 @@ async def log(
     simulator: Simulator,
     tmp_path: Path,
 ) -> AsyncIterator[Path]:
-    """What a running `python worker.py` with all parts writes to its log."""
-    ready, log = tmp_path / "ready", tmp_path / "worker.log"
-    environment = {
-        **os.environ,
-        "DATABASE_URL": database_url,
-        "TEMPORAL_ADDRESS": temporal_address,
-        "REDIS_URL": valkey_url,
-        "ENCRYPTION_KEYS": SEALING_KEY,
-        "ANTHROPIC_BASE_URL": simulator.base_url,
-        "UPSTREAM_IS_SIMULATOR": "1",
-        "DATA_DIR": str(tmp_path / "data"),
-        "LOG_LEVEL": "debug",
-    }
-    with log.open("wb") as output:
-        worker = await asyncio.to_thread(
-            subprocess.Popen,
-            [sys.executable, "worker.py", "--ready-file", str(ready)],
-            cwd=ROOT,
-            env=environment,
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        await until(lambda: is_there(ready))
+    """What a running worker with all parts writes to its log."""
+    async with running_worker(
+        tmp_path,
+        DATABASE_URL=database_url,
+        TEMPORAL_ADDRESS=temporal_address,
+        REDIS_URL=valkey_url,
+        ENCRYPTION_KEYS=SEALING_KEY,
+        ANTHROPIC_BASE_URL=simulator.base_url,
+        UPSTREAM_IS_SIMULATOR="1",
+        LOG_LEVEL="debug",
+    ) as log:
         yield log
-    finally:
-        worker.send_signal(signal.SIGTERM)
-        await asyncio.to_thread(worker.wait, 30)
-
-
-async def is_there(path: Path) -> bool:
-    return await asyncio.to_thread(path.exists)
-
-
-async def until(condition: Callable[[], Awaitable[object]], seconds: float = 50.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not await condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.05)
 
 
 def store_on(valkey: Valkey) -> SummaryStore:

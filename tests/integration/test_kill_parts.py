@@ -115,7 +115,7 @@ def stack(home: Path, upstream: Simulator) -> Iterator[tuple[Up, Gateway]]:
 
 def parts(gateway: Gateway, group: str) -> list[int]:
     """Process ids of a group that run now."""
-    words = {"api": "api.app:create_app", "worker": "worker.py"}
+    words = {"api": "api.server", "worker": "worker.py"}
     found = []
     for child in psutil.Process(gateway.pids["supervisor"]).children():
         with contextlib.suppress(psutil.Error):

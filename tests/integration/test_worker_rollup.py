@@ -17,6 +17,7 @@ from temporalio.client import Client, ScheduleOverlapPolicy
 from temporalio.service import RPCError
 
 from gateway.durable import (
+    BATCH_SWEEP_ID,
     MAINTENANCE_QUEUE,
     RETENTION_ID,
     ROUTING_OUTCOMES_ID,
@@ -32,7 +33,7 @@ from gateway.durable import (
 from gateway.storage.usage_store import UsageStore
 from workflows.client import TemporalEngine
 from workflows.connection import connect
-from workflows.schedules import ROLLUP_INTERVAL, ensure_schedules
+from workflows.schedules import BY_THE_CLOCK, ROLLUP_INTERVAL, ensure_schedules
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,6 +47,7 @@ async def client(temporal_address: str) -> AsyncIterator[Client]:
         client.get_schedule_handle(USAGE_ROLLUP_ID).delete(),
         client.get_schedule_handle(RETENTION_ID).delete(),
         client.get_schedule_handle(ROUTING_OUTCOMES_ID).delete(),
+        client.get_schedule_handle(BATCH_SWEEP_ID).delete(),
         client.get_workflow_handle(f"{USAGE_ROLLUP_ID}-test").terminate(),
     ):
         try:
@@ -224,7 +226,7 @@ async def test_schedules_are_made_once_and_keep_an_operators_pause(client: Clien
 
     async def names() -> bool:
         listed = {each.id async for each in await client.list_schedules()}
-        return listed == {USAGE_ROLLUP_ID, RETENTION_ID, ROUTING_OUTCOMES_ID}
+        return listed == {each.id for each in BY_THE_CLOCK}
 
     await until(names)
     for name in SEARCH_ATTRIBUTES:  # the server refuses a query by one that is not registered
@@ -265,6 +267,8 @@ async def test_the_worker_waits_for_temporal_and_can_be_stopped_meanwhile() -> N
     )
     assert worker.stderr is not None
     with worker.stderr:
+        said = await asyncio.to_thread(worker.stderr.readline)
+        assert b"leaves task queue batch to others" in said  # it was given no key of an upstream
         said = await asyncio.to_thread(worker.stderr.readline)
         assert b"waits for Temporal" in said
         worker.send_signal(signal.SIGTERM)

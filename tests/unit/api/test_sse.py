@@ -11,6 +11,7 @@ from gateway.config import Settings
 from gateway.context import RequestContext
 from gateway.errors import (
     AuthenticationError,
+    GatewayError,
     RateLimitError,
     RequestTooLargeError,
     UpstreamCutError,
@@ -93,6 +94,9 @@ class Reply:
 
     async def whole(self) -> bytes:
         return await self.next() or b""
+
+    def interrupt(self, error: GatewayError) -> bytes:
+        return b"event: error " + error.message.encode()
 
     def settle(self) -> None:
         self.settled += 1
@@ -200,6 +204,25 @@ async def test_a_cancelled_server_task_is_settled_and_stays_cancelled() -> None:
     with pytest.raises(asyncio.CancelledError):
         await asking
     assert reply.settled == 1
+    # The client is told, in the words of its protocol, that this was not the end.
+    assert client.body == b"oneevent: error the gateway is stopping; please send the request again"
+    assert client.sent[-1]["more_body"] is False
+
+
+async def test_a_client_that_takes_nothing_is_given_up() -> None:
+    client, reply = Client(b"{}"), Reply(b"one", b"two")
+    taken = asyncio.Event()
+
+    async def send(message: Any) -> None:
+        client.sent.append(message)
+        if message["type"] == "http.response.body":
+            await taken.wait()
+
+    client.send = send  # type: ignore[method-assign]
+    async with asyncio.timeout(5):
+        await client.ask(reply, keep_alive_seconds=0.05, client_stall_seconds=0.1)
+    assert reply.settled == 1
+    assert client.body == b"one"
 
 
 async def test_a_failing_whole_answer_is_raised_and_settled() -> None:

@@ -9,7 +9,18 @@ from gateway.cli.parser import build_parser
 from gateway.stack.ports import DEFAULT_PORTS
 from gateway.version import VERSION
 
-COMMANDS = ("up", "connect", "chat", "savings", "status", "doctor", "migrate", "api", "worker")
+COMMANDS = (
+    "up",
+    "connect",
+    "chat",
+    "savings",
+    "status",
+    "restart",
+    "doctor",
+    "migrate",
+    "api",
+    "worker",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -29,6 +29,7 @@ def plan(tmp_path: Path, options: UpOptions, **values: object) -> Plan:
 def test_no_key_and_no_address_needs_the_simulator() -> None:
     assert needs_simulator(settings())
     assert not needs_simulator(settings(anthropic_api_key="sk"))
+    assert not needs_simulator(settings(upstreams="[]"))
     assert not needs_simulator(settings(anthropic_base_url="http://127.0.0.1:9"))
 
 

@@ -1,24 +1,17 @@
 """The commands of our own processes."""
 
+import importlib.util
 import sys
-
-import pytest
 
 from gateway.stack import environment, programs
 
 
 def test_the_api_is_found_wherever_the_user_stands() -> None:
-    words = programs.uvicorn_arguments()
-    assert words[:2] == (sys.executable, "-P")
-    assert words[words.index("--app-dir") + 1] == str(environment.program_root())
-
-
-@pytest.mark.parametrize(
-    "option",
-    ["--no-access-log", "--no-server-header", "--no-date-header", "--timeout-graceful-shutdown"],
-)
-def test_the_api_is_served_lean_and_ends_its_streams(option: str) -> None:
-    assert option in programs.uvicorn_arguments()
+    words = programs.api_arguments()
+    assert words == (sys.executable, "-P", "-m", "api.server")
+    spec = importlib.util.find_spec("api.server")
+    assert spec is not None
+    assert spec.origin == str(environment.program_root() / "api" / "server.py")
 
 
 def test_the_worker_is_the_file_beside_the_packages() -> None:
