@@ -45,8 +45,10 @@ from gateway.durable import (
     FoldOutcomesResult,
     FoldUsageInput,
     FoldUsageResult,
+    PartInput,
     PartitionsInput,
     PartitionsResult,
+    PartState,
     ProbeUpstreamInput,
     ProbeUpstreamResult,
     PublishCircuitInput,
@@ -171,6 +173,8 @@ class ScriptedBatch:
     status: str = "validating"
     refused: int = -1
     done: int = 0
+    parts: int = 0
+    polls: int = 0
 
     @property
     def _counts(self) -> BatchCounts:
@@ -179,8 +183,39 @@ class ScriptedBatch:
     @activity.defn
     async def plan_batch(self, wanted: BatchOf) -> BatchPlan:
         """The plan of one run."""
-        counts = self._counts
-        return BatchPlan(self.status, "paced", "asked for", counts, 4, 10, 2, self.seconds_left)
+        return BatchPlan(
+            self.status,
+            "anthropic" if self.parts else "paced",
+            "asked for",
+            self._counts,
+            parallelism=4,
+            chunk_items=10,
+            chunks_at_once=2,
+            seconds_left=self.seconds_left,
+            parts=self.parts,
+        )
+
+    @activity.defn
+    async def create_part(self, wanted: PartInput) -> PartState:
+        """It is submitted."""
+        return PartState("in_progress", self._counts)
+
+    @activity.defn
+    async def poll_part(self, wanted: PartInput) -> PartState:
+        """It has ended when it is looked at again."""
+        self.polls += 1
+        return PartState("ended" if self.polls > self.parts else "in_progress", self._counts)
+
+    @activity.defn
+    async def cancel_part(self, wanted: PartInput) -> PartState:
+        """It is told."""
+        return PartState("in_progress", self._counts)
+
+    @activity.defn
+    async def read_results(self, wanted: PartInput) -> PartState:
+        """Half of the items have an answer."""
+        self.done += 20 // self.parts
+        return PartState("read", self._counts)
 
     @activity.defn
     async def run_items(self, wanted: RunItemsInput) -> RunItemsResult:
@@ -227,6 +262,10 @@ class ScriptedBatch:
             self.end_batch,
             self.deliver_webhook,
             self.start_waiting_batches,
+            self.create_part,
+            self.poll_part,
+            self.cancel_part,
+            self.read_results,
         ]
 
 
@@ -236,6 +275,8 @@ BATCHES: dict[str, tuple[ScriptedBatch, tuple[str, ...]]] = {
     "cancelled_under_way": (ScriptedBatch(), ("begin", "cancel")),
     "expired": (ScriptedBatch(seconds_left=0.2), ("begin",)),
     "a_chunk_cannot_be_done": (ScriptedBatch(refused=10), ("begin",)),
+    "two_parts_upstream": (ScriptedBatch(parts=2), ("begin",)),
+    "a_part_is_cancelled": (ScriptedBatch(parts=1), ("begin", "cancel")),
     "cancelled_before_it_began": (ScriptedBatch(status="cancelling"), ("begin",)),
 }
 
