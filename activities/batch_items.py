@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
@@ -43,17 +44,37 @@ MANY_ITEMS = 100_000
 
 CHUNKS_AT_ONCE = 4
 
+_NO_PARTS = "this gateway does not use Message Batches"
 _BEAT_SECONDS = 1.0
 _NO_END_SECONDS = 30 * 86_400.0
 _EXECUTABLE = frozenset({"validating", "in_progress"})
 
 
+class PartsPlanner(Protocol):
+    """Splits batches for Claude's Message Batches."""
+
+    def why_not(self, batch: BatchRow) -> str | None:
+        """Why this batch cannot go there, in words for people; None when it can."""
+
+    async def plan(self, batch: BatchRow) -> int:
+        """The number of parts the batch has, made once however often it is asked."""
+
+
 class BatchActivities:
-    """Everything a batch does; each step may run twice."""
+    """Everything a batch does; each step may run twice.
+
+    Without a planner of parts nothing goes to Message Batches.
+    """
 
     def __init__(
-        self, execution: BatchExecution, *, parallelism: int, webhook_secret: str | None = None
+        self,
+        execution: BatchExecution,
+        *,
+        parallelism: int,
+        webhook_secret: str | None = None,
+        parts: PartsPlanner | None = None,
     ) -> None:
+        self._parts = parts
         self._execution = execution
         self._batches = execution.batches
         self._items = execution.items
@@ -67,6 +88,9 @@ class BatchActivities:
         async with reported():
             batch = await self._batches.get(wanted.batch_id)
             choice = await self._chosen(batch)
+            parts = 0
+            if self._parts is not None and choice.mode == "anthropic" and not batch.has_ended:
+                parts = await self._parts.plan(batch)
             if batch.status == "validating":
                 batch = await self._batches.set_status(batch.id, "in_progress")
             await self._batches.workflow_started(batch.id)
@@ -82,6 +106,7 @@ class BatchActivities:
             chunk_items=max(1, min(most, -(-batch.total // chunks))),
             chunks_at_once=chunks,
             seconds_left=_seconds_left(batch),
+            parts=parts,
         )
 
     @activity.defn
@@ -174,7 +199,7 @@ class BatchActivities:
             endpoint=batch.endpoint,
             items=batch.total,
             seconds_left=_seconds_left(batch),
-            why_not="this gateway does not use Message Batches",
+            why_not=_NO_PARTS if self._parts is None else self._parts.why_not(batch),
         )
         await self._batches.choose_mode(batch.id, choice.mode, choice.reason)
         return choice
