@@ -88,7 +88,7 @@ def pids(gateway: Gateway, part: str) -> list[int]:
     """Process ids of a part of the stack that run now."""
     words = {
         "worker": "worker.py",
-        "api": "api.app:create_app",
+        "api": "api.server",
         "temporal": "temporal",
         "postgres": "-D",
     }
@@ -183,7 +183,8 @@ def test_the_terminal_submits_watches_and_reads(gateway: Gateway, tmp_path: Path
     again = run(*submit, cwd=tmp_path)
     assert again.stdout.strip() == batch_id
     listed = run("batch", "list", *place, cwd=tmp_path)
-    assert f"{batch_id}  completed  30/30" in listed.stdout
+    row = next(line.split() for line in listed.stdout.splitlines() if batch_id in line)
+    assert row[1:3] == ["completed", "30/30"]
     shown = run("batch", "show", batch_id, *place, cwd=tmp_path)
     assert "30 total, 30 succeeded" in shown.stdout
     out = tmp_path / "results.jsonl"
