@@ -103,7 +103,7 @@ def test_filters_pages_and_nonsense(beside: Gateway) -> None:
             "/admin/errors", params={"limit": 1, "status": 400, "before": page["next"]}
         ).json()
         assert rest["errors"][0]["id"] < page["errors"][0]["id"]
-        for query in ({"limit": 0}, {"from": "yesterday"}, {"status": "bad"}):
+        for query in ({"limit": 0}, {"from": "yesterday"}, {"status": "bad"}, {"model": "a\0"}):
             answer = admin.get("/admin/errors", params=query)
             assert answer.status_code == 400, query
         assert admin.get("/admin/errors/stats", params={"by": "text"}).status_code == 400

@@ -221,7 +221,7 @@ async def test_a_killed_supervisor_loses_nothing_and_the_next_up_works(
         await asyncio.sleep(chance.uniform(1.5, LOAD_SECONDS))
         up.process.kill()
         up.process.wait()
-        await asyncio.sleep(1)  # its children end in order; later clients find nobody
+        await asyncio.sleep(3)  # its children end in order; later clients find nobody
     assert load.broken
     with stack(home, upstream) as (_, gateway):
         with gateway.http() as http:

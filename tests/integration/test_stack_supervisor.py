@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from gateway.stack import run_state
@@ -246,6 +247,8 @@ async def test_a_postmaster_is_found_by_its_own_file(tmp_path: Path) -> None:
     (cluster / "postmaster.pid").write_text(f"{left.pid}\n{cluster}\n")
     identity = identity_of(left.pid)
     try:
+        # For a moment after the start of a program its words cannot be read.
+        await until(lambda: psutil.Process(left.pid).cmdline())
         assert run_state.postmaster(cluster / "postmaster.pid") == identity
         await run_state.clear_leftovers(
             tmp_path / "state.json", cluster / "postmaster.pid", lambda _: None

@@ -49,12 +49,12 @@ def make(valkey: Valkey, engine: AsyncEngine) -> Make:
 
 
 async def test_a_response_is_read_at_once_here_and_in_another_process(make: Make) -> None:
-    service = make()
-    assert service.save("a", response(1))
-    assert await service.get("a", "resp_1") == response(1)
-    assert await make().get("a", "resp_1") == response(1)  # not yet in PostgreSQL
+    service, said = make(), response(1)
+    assert service.save("a", said)
+    assert await service.get("a", "resp_1") == said
+    assert await make().get("a", "resp_1") == said  # not yet in PostgreSQL
     await service.writes.flush()
-    assert await make().get("a", "resp_1") == response(1)
+    assert await make().get("a", "resp_1") == said
 
 
 async def test_a_response_outlives_valkey(make: Make, valkey: Valkey) -> None:

@@ -177,6 +177,8 @@ async def test_a_killed_worker_costs_time_and_nothing_else(
 ) -> None:
     await store_events(engine, 600)
     first = await start_worker()
+    # A run by the clock, which may come at any moment, would leave nothing to do.
+    await client.get_schedule_handle(USAGE_ROLLUP_ID).pause()
     run = await client.start_workflow(
         USAGE_ROLLUP_WORKFLOW,
         UsageRollupInput(events_per_step=5, steps=1000),

@@ -16,6 +16,10 @@ _A_DAY = timedelta(days=1)
 _EQUAL = ("project", "model", "upstream", "kind", "status", "request_id")
 
 
+_Text = Annotated[str | None, Field(max_length=200, pattern=r"^[^\x00]*$")]
+"""A label to look for; PostgreSQL knows no text with a NUL."""
+
+
 class Which(BaseModel):
     """Which error events; what is left out does not matter."""
 
@@ -23,14 +27,12 @@ class Which(BaseModel):
         default=None, alias="from", description="From this moment on, ISO 8601"
     )
     until: datetime | None = Field(default=None, alias="to", description="Before this moment")
-    project: str | None = Field(default=None, max_length=200)
-    model: str | None = Field(default=None, max_length=200)
-    upstream: str | None = Field(default=None, max_length=200)
-    kind: str | None = Field(
-        default=None, alias="type", max_length=200, description="Such as overloaded_error"
-    )
+    project: _Text = None
+    model: _Text = None
+    upstream: _Text = None
+    kind: _Text = Field(default=None, alias="type", description="Such as overloaded_error")
     status: int | None = Field(default=None, ge=0, le=999)
-    request_id: str | None = Field(default=None, max_length=200)
+    request_id: _Text = None
 
     def filter(self, before_id: str | None = None) -> ErrorFilter:
         """The same as the store takes it."""
@@ -42,9 +44,7 @@ class Which(BaseModel):
 class Page(Which):
     """A page of them."""
 
-    before: str | None = Field(
-        default=None, max_length=200, description="`next` of the page before"
-    )
+    before: _Text = Field(default=None, description="`next` of the page before")
     limit: int = Field(default=100, ge=1, le=1000)
 
 
