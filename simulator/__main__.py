@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from simulator import control, instant, markers
+from simulator import batch_faults, control, instant, markers
 from simulator.server import serve
 from simulator.state import Settings
 
@@ -15,7 +15,9 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m simulator",
         description="A faithful Anthropic Messages API for first runs, tests and benches. "
         "There is no model behind it.",
-        epilog="\n\n".join((markers.__doc__ or "", control.__doc__ or "", instant.__doc__ or "")),
+        epilog="\n\n".join(
+            each.__doc__ or "" for each in (markers, control, batch_faults, instant)
+        ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = command.add_argument
@@ -37,6 +39,13 @@ def parser() -> argparse.ArgumentParser:
         default=0.0,
         metavar="SECONDS",
         help="pause before every answer (default: %(default)s)",
+    )
+    add(
+        "--batch-seconds",
+        type=float,
+        default=2.0,
+        metavar="SECONDS",
+        help="how long a Message Batch takes (default: %(default)s)",
     )
     add(
         "--no-prefix-binding",
@@ -62,6 +71,7 @@ def settings_from(options: argparse.Namespace) -> Settings:
         delta_delay_seconds=options.delta_delay,
         head_delay_seconds=options.head_delay,
         record=not options.no_control,
+        batch_seconds=options.batch_seconds,
         markers=not options.no_markers,
     )
 

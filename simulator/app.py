@@ -7,6 +7,8 @@ from simulator.control import PREFIX, control
 from simulator.errors import ApiError
 from simulator.exchange import ClientLeft, Exchange, Receive, Scope, Send
 from simulator.instant import answer_instantly
+from simulator.message_batches_api import PATH as _BATCHES
+from simulator.message_batches_api import message_batches
 from simulator.messages_api import count_tokens, create_message
 from simulator.models_api import get_model, list_models
 from simulator.state import State
@@ -68,6 +70,8 @@ class Simulator:
             account = self._account(exchange)
             handler = create_message if path == _MESSAGES else count_tokens
             await handler(self.state, exchange, account)
+        elif path == _BATCHES or path.startswith(f"{_BATCHES}/"):
+            await message_batches(self.state, exchange, path, self._account(exchange))
         elif path == _MODELS or path.startswith(f"{_MODELS}/"):
             _require(exchange, "GET")
             self._account(exchange)

@@ -1,6 +1,8 @@
 """The control endpoints under /_sim/, for tests: scripts, settings, records, state.
 
 POST /_sim/scripts      a script, a list of them, or {"scripts": [...]}; GET lists, DELETE clears
+POST /_sim/batch_faults a fault of the Message Batches API or a list of them, see
+                        `batch_faults`; DELETE clears
 PUT /_sim/settings      some settings of `state.CHANGEABLE`; GET shows all
 GET /_sim/requests      records, oldest first; ?path= and ?limit=; DELETE clears
 GET /_sim/state         open streams and totals
@@ -15,7 +17,7 @@ from urllib.parse import parse_qs
 from simulator.errors import ApiError, invalid
 from simulator.exchange import Exchange
 from simulator.messages_api import parse
-from simulator.state import State, changed
+from simulator.state import CHANGEABLE, State, changed
 from simulator.wire import Json
 
 PREFIX = "/_sim/"
@@ -54,6 +56,20 @@ async def _clear_scripts(state: State, _exchange: Exchange) -> Json:
     return {"waiting": 0}
 
 
+async def _add_batch_faults(state: State, exchange: Exchange) -> Json:
+    value = parse(await exchange.read_body())
+    for fault in value if isinstance(value, list) else [value]:
+        if not isinstance(fault, dict):
+            raise invalid("batch_faults", "every fault is an object")
+        state.batch_faults.add(fault)
+    return {"waiting": state.batch_faults.waiting()}
+
+
+async def _clear_batch_faults(state: State, _exchange: Exchange) -> Json:
+    state.batch_faults.clear()
+    return {"waiting": 0}
+
+
 async def _change_settings(state: State, exchange: Exchange) -> Json:
     values = parse(await exchange.read_body())
     if not isinstance(values, dict):
@@ -63,17 +79,7 @@ async def _change_settings(state: State, exchange: Exchange) -> Json:
 
 
 async def _show_settings(state: State, _exchange: Exchange) -> Json:
-    settings = state.settings
-    return {
-        "instant": settings.instant,
-        "prefix_binding": settings.prefix_binding,
-        "strict_window": settings.strict_window,
-        "account_per_key": settings.account_per_key,
-        "delta_delay_seconds": settings.delta_delay_seconds,
-        "head_delay_seconds": settings.head_delay_seconds,
-        "record": settings.record,
-        "markers": settings.markers,
-    }
+    return {name: getattr(state.settings, name) for name in ("instant", *CHANGEABLE)}
 
 
 async def _list_requests(state: State, exchange: Exchange) -> Json:
@@ -94,6 +100,8 @@ async def _show_state(state: State, _exchange: Exchange) -> Json:
         "records": len(state.recorder),
         "scripts_waiting": len(state.scripts.listing()),
         "cached_prefixes": len(state.cache),
+        "batches": len(state.batches),
+        "batch_faults_waiting": state.batch_faults.waiting(),
     }
 
 
@@ -104,6 +112,7 @@ async def _reset(state: State, exchange: Exchange) -> Json:
 
 _HANDLERS: dict[str, dict[str, Handler]] = {
     "scripts": {"POST": _add_scripts, "GET": _list_scripts, "DELETE": _clear_scripts},
+    "batch_faults": {"POST": _add_batch_faults, "DELETE": _clear_batch_faults},
     "settings": {"PUT": _change_settings, "POST": _change_settings, "GET": _show_settings},
     "requests": {"GET": _list_requests, "DELETE": _clear_requests},
     "state": {"GET": _show_state},

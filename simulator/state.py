@@ -3,9 +3,11 @@
 import time
 from dataclasses import dataclass, field, fields, replace
 
+from simulator.batch_faults import BatchFaults
 from simulator.diagnostics import Diagnoses
 from simulator.errors import invalid
 from simulator.instant_answers import Shelf
+from simulator.message_batches import MessageBatches
 from simulator.models import Catalogue, load_catalogue
 from simulator.prompt_cache import PromptCache
 from simulator.recorder import Recorder
@@ -26,6 +28,12 @@ class Settings:
     is an organization of its own (thinking blocks do not travel); else all keys share one.
     delta_delay_seconds: pace of streams. head_delay_seconds: before every answer. record: whether
     requests are recorded. markers: whether `[[sim:...]]` in prompts is obeyed.
+
+    Message Batches: batch_seconds from creation to the end, batch_cancel_seconds from a cancel to
+    the end, batch_expiry_seconds from creation to expiry. batch_first_share: the part of a batch
+    that is done at once, so that a cancel or the expiry find some requests done. They hold for
+    batches under way too. batch_queue_requests: requests of all unfinished batches of a key.
+    batch_results_shuffled: results come in another order each time they are read.
     """
 
     api_key: str | None = None
@@ -39,6 +47,12 @@ class Settings:
     head_delay_seconds: float = 0.0
     record: bool = True
     markers: bool = True
+    batch_seconds: float = 0.0
+    batch_cancel_seconds: float = 0.0
+    batch_expiry_seconds: float = 86_400.0
+    batch_first_share: float = 0.0
+    batch_queue_requests: float = 500_000
+    batch_results_shuffled: bool = False
 
 
 CHANGEABLE: dict[str, type] = {
@@ -49,6 +63,12 @@ CHANGEABLE: dict[str, type] = {
     "head_delay_seconds": float,
     "record": bool,
     "markers": bool,
+    "batch_seconds": float,
+    "batch_cancel_seconds": float,
+    "batch_expiry_seconds": float,
+    "batch_first_share": float,
+    "batch_queue_requests": float,
+    "batch_results_shuffled": bool,
 }
 
 
@@ -95,14 +115,18 @@ class State:
     counters: Counters = field(default_factory=Counters)
     diagnoses: Diagnoses = field(default_factory=Diagnoses)
     shelf: Shelf = field(default_factory=Shelf)
+    batches: MessageBatches = field(default_factory=MessageBatches)
+    batch_faults: BatchFaults = field(default_factory=BatchFaults)
 
     def reset(self) -> None:
-        """Back to the settings of the start, with scripts, records, cache and totals cleared."""
+        """Back to the settings of the start; scripts, records, cache, batches and totals go."""
         self.settings = self.started_settings
         self.scripts.clear()
         self.recorder.clear()
         self.cache.clear()
         self.diagnoses.clear()
+        self.batches.clear()
+        self.batch_faults.clear()
         open_now = self.counters.streams_open
         self.counters = Counters(streams_open=open_now)
 
