@@ -4,8 +4,6 @@ No retries here: whoever calls this has a durable engine that tries again. Nothi
 `max_tokens` has to stay below what the package allows without.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -13,9 +11,8 @@ from typing import Self
 import anthropic
 
 from gateway import wire
-from gateway.errors import UpstreamTimeoutError, UpstreamUnreachableError
-from gateway.protocols.shared.failures import upstream_error
 from gateway.protocols.shared.usage import UsageMeter
+from gateway.upstream.package_errors import upstream_errors
 from gateway.wire import JSONObject
 
 MOST_TOKENS = 16_000
@@ -54,32 +51,14 @@ class MessagesClient:
 
     async def list_models(self) -> None:
         """Ask for something that costs nothing. Raises UpstreamError."""
-        with _upstream_errors():
+        with upstream_errors():
             await self._client.models.list(limit=1)
 
     async def ask(self, body: JSONObject) -> Answered:
         """The answer to a Messages request. Raises UpstreamError, which says what may help."""
-        with _upstream_errors():
+        with upstream_errors():
             raw = await self._client.messages.with_raw_response.create(**body)
         return _read(wire.loads(await raw.read()))
-
-
-@contextmanager
-def _upstream_errors() -> Iterator[None]:
-    """What the package raises, as UpstreamError."""
-    try:
-        yield
-    except anthropic.APIStatusError as error:
-        response = error.response
-        raise upstream_error(response.status_code, response.headers, response.content) from None
-    except anthropic.APITimeoutError as error:
-        raise UpstreamTimeoutError(
-            "the upstream did not answer in time", status=504, retryable=True
-        ) from error
-    except anthropic.APIConnectionError as error:
-        raise UpstreamUnreachableError(
-            "the upstream cannot be reached", retryable=True, detail=type(error).__name__
-        ) from error
 
 
 def _read(message: JSONObject) -> Answered:
