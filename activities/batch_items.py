@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Protocol
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.failures import reported
+from activities.failures import later, reported
 from gateway.batches.choice import Choice, choose_mode
 from gateway.batches.execution import ChunkNotes, ChunkRun, LaterError
 from gateway.batches.output_files import OutputFiles
@@ -53,7 +52,7 @@ _EXECUTABLE = frozenset({"validating", "in_progress"})
 class PartsPlanner(Protocol):
     """Splits batches for Claude's Message Batches."""
 
-    def why_not(self, batch: BatchRow) -> str | None:
+    async def why_not(self, batch: BatchRow) -> str | None:
         """Why this batch cannot go there, in words for people; None when it can."""
 
     async def plan(self, batch: BatchRow) -> int:
@@ -132,12 +131,7 @@ class BatchActivities:
                 async with _beating(chunk.notes):
                     await chunk.run(wanted.first, wanted.last)
             except LaterError as error:
-                raise ApplicationError(
-                    error.message,
-                    type=type(error).__name__,
-                    next_retry_delay=timedelta(seconds=error.retry_after_seconds or 1.0),
-                    category=ApplicationErrorCategory.BENIGN,
-                ) from None
+                raise later(error) from None
         return RunItemsResult(_counts(chunk.counts or batch), batch.status)
 
     @activity.defn
@@ -199,7 +193,7 @@ class BatchActivities:
             endpoint=batch.endpoint,
             items=batch.total,
             seconds_left=_seconds_left(batch),
-            why_not=_NO_PARTS if self._parts is None else self._parts.why_not(batch),
+            why_not=_NO_PARTS if self._parts is None else await self._parts.why_not(batch),
         )
         await self._batches.choose_mode(batch.id, choice.mode, choice.reason)
         return choice

@@ -4,7 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from temporalio.exceptions import ApplicationError, FailureError
+from temporalio.exceptions import (
+    ApplicationError,
+    ApplicationErrorCategory,
+    FailureError,
+)
 
 from gateway.errors import GatewayError
 
@@ -37,4 +41,14 @@ def failure(error: GatewayError) -> ApplicationError:
         type=type(error).__name__,
         non_retryable=not error.retryable,
         next_retry_delay=None if wait is None else timedelta(seconds=wait),
+    )
+
+
+def later(error: GatewayError) -> ApplicationError:
+    """The end of a try that has nothing to do yet: no failure, and none in metrics."""
+    return ApplicationError(
+        error.message,
+        type=type(error).__name__,
+        next_retry_delay=timedelta(seconds=error.retry_after_seconds or 1.0),
+        category=ApplicationErrorCategory.BENIGN,
     )

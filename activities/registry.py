@@ -9,6 +9,7 @@ from typing import Any
 from activities.batch_items import BatchActivities
 from activities.batch_sweep import BatchSweepActivities
 from activities.context_summary import ContextSummaryActivities
+from activities.message_batches import MessageBatchActivities
 from activities.retention import RetentionActivities
 from activities.routing_outcomes import RoutingOutcomesActivities
 from activities.upstream_circuit import Probe, UpstreamCircuitActivities
@@ -29,6 +30,7 @@ from gateway.services.from_settings import (
     source_of,
     upstreams_of,
 )
+from gateway.services.message_batches import open_message_batches
 from gateway.storage.batch_store import BatchStore
 from gateway.storage.circuit_board import CircuitBoard
 from gateway.storage.database import create_engine
@@ -82,11 +84,15 @@ async def _maintenance(parts: WorkerParts) -> Activities:
 
 async def _batch(parts: WorkerParts) -> Activities:
     services, settings = await parts.services(), parts.settings
+    execution = services.batch_execution
+    upstream = await open_message_batches(settings, execution, parts.stack)
     batches = BatchActivities(
-        services.batch_execution,
+        execution,
         parallelism=settings.batch_parallelism,
         webhook_secret=secret(settings.webhook_secret),
+        parts=upstream.parts,
     )
+    message_batches = MessageBatchActivities(execution.batches, upstream.parts, upstream.results)
     return [
         batches.plan_batch,
         batches.run_items,
@@ -95,6 +101,10 @@ async def _batch(parts: WorkerParts) -> Activities:
         batches.finish_rest,
         batches.end_batch,
         batches.deliver_webhook,
+        message_batches.create_part,
+        message_batches.poll_part,
+        message_batches.read_results,
+        message_batches.cancel_part,
     ]
 
 

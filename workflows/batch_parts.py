@@ -40,7 +40,7 @@ class UpstreamParts:
 
     async def _part(self, part: int) -> bool:
         if not self._is_over():
-            await self._step("create_part", part, batch_step(f"part {part}: submit"))
+            await self._step("create_part", part, batch_end_step(f"part {part}: submit"))
         wait, told = _FIRST_WAIT_SECONDS, False
         while True:
             state = await self._step("poll_part", part, batch_step(f"part {part}: has it ended?"))

@@ -24,6 +24,17 @@ class WorkerSettings(BaseModel):
     batch_limit_share: float = Field(
         default=0.5, gt=0, le=1, description="Part of a project's rate limits that batches may fill"
     )
+    enable_message_batches: bool = Field(
+        default=True,
+        description="Let batches that are not urgent go through Claude's Message Batches, "
+        "at half the price",
+    )
+    message_batch_items: int = Field(
+        default=10_000, ge=1, le=100_000, description="The most items of one Message Batch"
+    )
+    message_batch_mb: int = Field(
+        default=64, ge=1, le=128, description="The most megabytes of the items of one Message Batch"
+    )
     webhook_secret: SecretStr | None = Field(
         default=None, description="Signs webhooks of batches (X-Gateway-Signature)"
     )

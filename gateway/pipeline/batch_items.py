@@ -48,7 +48,12 @@ class BatchItem:
     @property
     def id(self) -> str:
         """Names the item in usage rows and logs, and as a request."""
-        return f"bi_{self.batch_id}_{self.number}"
+        return item_id_of(self.batch_id, self.number)
+
+
+def item_id_of(batch_id: str, number: int) -> str:
+    """What names an item in usage rows and logs, and as a request."""
+    return f"bi_{batch_id}_{number}"
 
 
 class CollectedUsage:
@@ -105,7 +110,7 @@ class BatchItems:
             event = self.usage.take(item.id)
         if event is None:
             raise RuntimeError("an answered item has left no usage")
-        result = _with_usage(
+        result = with_usage(
             ItemResult(item.number, SUCCEEDED, 200, body, request_id=item.id), event
         )
         return Answered(result, _row(item, event))
@@ -137,16 +142,10 @@ class BatchItems:
             item.number,
             FAILED,
             error.status,
-            error={
-                "code": error.code,
-                "message": error.message,
-                "param": error.param,
-                "status": error.status,
-                "type": error.upstream_kind if isinstance(error, UpstreamError) else error.kind,
-            },
+            error=item_error(error),
             request_id=item.id,
         )
-        return Answered(_with_usage(result, event), _row(item, event))
+        return Answered(with_usage(result, event), _row(item, event))
 
 
 def batch_openers(
@@ -174,7 +173,19 @@ def without_stream(body: bytes) -> bytes:
     return wire.dumps(parsed)
 
 
-def _with_usage(result: ItemResult, event: UsageEvent) -> ItemResult:
+def item_error(error: GatewayError) -> JSONObject:
+    """What the forms of all endpoints make their errors of."""
+    return {
+        "code": error.code,
+        "message": error.message,
+        "param": error.param,
+        "status": error.status,
+        "type": error.upstream_kind if isinstance(error, UpstreamError) else error.kind,
+    }
+
+
+def with_usage(result: ItemResult, event: UsageEvent) -> ItemResult:
+    """The result with what its request has used."""
     return replace(
         result,
         input_tokens=event.input_tokens,

@@ -29,10 +29,14 @@ from gateway.wire import JSONObject
 
 @dataclass(frozen=True, slots=True)
 class PreparedItem:
-    """`params` of a request in a Message Batch; `finish` makes the client's body of the Message."""
+    """`params` of a request in a Message Batch; `finish` makes the client's body of the Message.
+
+    `asked_model` is the name that the client has used.
+    """
 
     params: JSONObject
     model: Model
+    asked_model: str
     finish: Callable[[JSONObject], bytes]
 
 
@@ -64,17 +68,17 @@ class BatchTranslation:
         request = anthropic_messages.read_request(body)
         model = self.names.resolve(request.asked_model).model
         params = {**wire.loads_object(body), "model": model.id}
-        return PreparedItem(_unstreamed(params), model, wire.dumps)
+        return PreparedItem(_unstreamed(params), model, request.asked_model, wire.dumps)
 
     def _chat(self, body: JSONObject) -> PreparedItem:
         draft = chat_dialects.translate(body)
         model, fitted = self._fitted(draft)
 
         def finish(message: JSONObject) -> bytes:
-            meter = _meter_of(message)
+            meter = meter_of(message)
             return wire.dumps(chat_answer(message, meter, fitted.reply, int(time.time())))
 
-        return PreparedItem(_unstreamed(fitted.body), model, finish)
+        return PreparedItem(_unstreamed(fitted.body), model, draft.asked_model, finish)
 
     def _response(self, body: JSONObject, project: str) -> PreparedItem:
         wanted = openai_responses.state_wanted(body)
@@ -95,10 +99,10 @@ class BatchTranslation:
         def finish(message: JSONObject) -> bytes:
             envelope = ResponseEnvelope(f"resp_{os.urandom(24).hex()}", time.time, seal)
             frame = AnswerFrame(fitted.reply, plan, envelope)
-            said = response_answer(message, _meter_of(message), frame, int(time.time()))
+            said = response_answer(message, meter_of(message), frame, int(time.time()))
             return wire.dumps(said.response)
 
-        return PreparedItem(_unstreamed(fitted.body), model, finish)
+        return PreparedItem(_unstreamed(fitted.body), model, draft.asked_model, finish)
 
     def _fitted(self, draft: Draft) -> tuple[Model, Fitted]:
         route = self.names.resolve(draft.asked_model)
@@ -106,7 +110,8 @@ class BatchTranslation:
         return route.model, fit_to_model(draft, route.model, self.fit_options)
 
 
-def _meter_of(message: JSONObject) -> UsageMeter:
+def meter_of(message: JSONObject) -> UsageMeter:
+    """The counters of a whole Message."""
     meter = UsageMeter()
     meter.on_message_start(message)
     meter.on_stop()

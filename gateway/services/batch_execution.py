@@ -19,6 +19,7 @@ from gateway.reliability.retry import RetryPolicy
 from gateway.services.parts import Parts
 from gateway.services.pipelines import cached_answers
 from gateway.storage.batch_items_store import BatchItemStore, ItemRow
+from gateway.storage.batch_parts_store import BatchPartStore
 from gateway.storage.batch_store import BatchRow, BatchStore
 from gateway.storage.file_store import FileStore
 from gateway.storage.project_store import ProjectStore
@@ -37,6 +38,7 @@ class BatchExecution:
     batches: BatchStore
     items: BatchItemStore
     files: FileStore
+    parts: BatchPartStore
     pipelines: BatchItems
     translation: BatchTranslation
     projects: Projects
@@ -54,6 +56,11 @@ class BatchExecution:
             )
 
         return execute
+
+    async def has_budget(self, batch: BatchRow) -> bool:
+        """Whether the money of the batch's project or key is limited."""
+        caller = await self._caller(batch)
+        return caller.project.limits.has_budget or caller.limits.has_budget
 
     async def _caller(self, batch: BatchRow) -> Caller:
         project_limits: dict[str, float] = {}
@@ -98,6 +105,7 @@ def batch_execution(
         BatchStore(parts.engine),
         BatchItemStore(parts.engine),
         FileStore(parts.engine),
+        BatchPartStore(parts.engine),
         BatchItems(openers, usage),
         BatchTranslation(parts.router.names, mine.fit_options, parts.sealer),
         parts.projects,

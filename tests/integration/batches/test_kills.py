@@ -55,6 +55,7 @@ def submitted(gateway: Gateway, text: str, key: str, **asked: Any) -> dict[str, 
             }
             for number in range(ITEMS)
         ],
+        "mode": "paced",
         **asked,
     }
     with gateway.http() as http:

@@ -46,6 +46,7 @@ async def accepted(
         key_id="bootstrap",
         **{
             "form": "short",
+            "mode": "paced",
             "endpoint": "/v1/chat/completions",
             "expires_at": datetime.now(UTC) + timedelta(hours=24),
             **values,
