@@ -1,19 +1,16 @@
 """The side effects of a batch that goes through Claude's Message Batches, part by part."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
 from temporalio import activity
 
 from activities.failures import later, reported
+from activities.heartbeats import beating
 from gateway.batches.execution import LaterError
 from gateway.batches.part_results import PartResults
 from gateway.batches.upstream_parts import UpstreamParts
 from gateway.durable import BatchCounts, PartInput, PartState
 from gateway.storage.batch_store import BatchRow, BatchStore
-
-_BEAT_SECONDS = 5.0
 
 
 class MessageBatchActivities:
@@ -53,26 +50,10 @@ class MessageBatchActivities:
     ) -> PartState:
         async with reported():
             try:
-                async with _beating():
+                async with beating():
                     state = await step(await self._batches.get(wanted.batch_id))
             except LaterError as error:
                 raise later(error) from None
             batch = await self._batches.get(wanted.batch_id)
         counts = (batch.total, batch.succeeded, batch.failed, batch.cancelled, batch.expired)
         return PartState(state, BatchCounts(*counts))
-
-
-@asynccontextmanager
-async def _beating() -> AsyncIterator[None]:
-    """Tells Temporal that the step is alive, however long an upload takes."""
-
-    async def beat() -> None:
-        while True:
-            activity.heartbeat()
-            await asyncio.sleep(_BEAT_SECONDS)
-
-    beating = asyncio.ensure_future(beat())
-    try:
-        yield
-    finally:
-        beating.cancel()

@@ -6,8 +6,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from activities.background_response import BackgroundActivities
 from activities.batch_items import BatchActivities
-from activities.batch_sweep import BatchSweepActivities
+from activities.batch_sweep import SweepActivities
 from activities.context_summary import ContextSummaryActivities
 from activities.message_batches import MessageBatchActivities
 from activities.retention import RetentionActivities
@@ -16,7 +17,7 @@ from activities.upstream_circuit import Probe, UpstreamCircuitActivities
 from activities.usage_rollup import UsageRollupActivities
 from gateway.catalog.models import Catalog, Model
 from gateway.config import Settings, SettingsError, default_data_dir
-from gateway.durable import BATCH_QUEUE, MAINTENANCE_QUEUE, DurableEngine
+from gateway.durable import BACKGROUND_QUEUE, BATCH_QUEUE, MAINTENANCE_QUEUE, DurableEngine
 from gateway.pipeline.summary_writer import SummaryWriter
 from gateway.reduction.context_summary import SummaryStore
 from gateway.services import Services, check_settings, running_services
@@ -31,6 +32,7 @@ from gateway.services.from_settings import (
     upstreams_of,
 )
 from gateway.services.message_batches import open_message_batches
+from gateway.storage.background_store import BackgroundStore
 from gateway.storage.batch_store import BatchStore
 from gateway.storage.circuit_board import CircuitBoard
 from gateway.storage.database import create_engine
@@ -108,11 +110,18 @@ async def _batch(parts: WorkerParts) -> Activities:
     ]
 
 
+async def _background(parts: WorkerParts) -> Activities:
+    services = await parts.services()
+    background = BackgroundActivities(services.background_runs)
+    return [background.make_response, background.end_response]
+
+
 _QUEUES: dict[str, Callable[[WorkerParts], Awaitable[Activities]]] = {
     MAINTENANCE_QUEUE: _maintenance,
     BATCH_QUEUE: _batch,
+    BACKGROUND_QUEUE: _background,
 }
-_PIPELINE_QUEUES = frozenset({BATCH_QUEUE})
+_PIPELINE_QUEUES = frozenset({BATCH_QUEUE, BACKGROUND_QUEUE})
 """Those that call models as an API process does, and need its settings."""
 
 
@@ -155,6 +164,7 @@ async def maintenance_activities(
         stack.push_async_callback(engine.dispose)
         events = UsageStore(engine)
         usage = UsageRollupActivities(events, UsageRollupStore(engine))
+        background = BackgroundStore(engine)
         retention = RetentionActivities(
             {
                 "turns": TurnTable(engine).delete_expired,
@@ -162,6 +172,7 @@ async def maintenance_activities(
                 "error_events": ErrorStore(engine, days=settings.error_events_days).delete_expired,
                 "batches": BatchStore(engine).delete_expired,
                 "files": FileStore(engine).delete_expired,
+                "background_responses": background.delete_expired,
             }
         )
         valkey = await _valkey(settings, stack)
@@ -169,6 +180,7 @@ async def maintenance_activities(
         outcomes = RoutingOutcomesActivities(RoutingOutcomeStore(engine), board)
         writer = await _summary_writer(settings, events, valkey, stack)
         summaries = ContextSummaryActivities(writer)
+        sweep = SweepActivities(BatchStore(engine), background, durable)
         circuits = UpstreamCircuitActivities(
             CircuitBoard(valkey) if valkey is not None else None, await _probes(settings, stack)
         )
@@ -181,7 +193,8 @@ async def maintenance_activities(
             summaries.write_context_summary,
             circuits.publish_circuit,
             circuits.probe_upstream,
-            BatchSweepActivities(BatchStore(engine), durable).start_waiting_batches,
+            sweep.start_waiting_batches,
+            sweep.start_waiting_responses,
         ]
 
 

@@ -35,6 +35,7 @@ from workflows.client import TemporalEngine
 
 ROUTERS = (
     models.router,
+    chat_completions.router,
     responses.router,
     health.router,
     debug.router,

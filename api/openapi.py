@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api.openapi_openai import (
+    ACCEPTED_COMPLETION,
     COMPLETION_ANSWER,
     COMPLETION_REQUEST,
     EMBEDDING_ANSWER,
@@ -183,6 +184,19 @@ def _hot_paths() -> dict[str, Any]:
     input_tokens = _operation(
         "Tokens a response's input would take", RESPONSE_REQUEST, INPUT_TOKENS_ANSWER
     )
+    chat["parameters"] = [
+        {
+            "name": "Prefer",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string"},
+            "description": "respond-async: answer at once, and make the completion afterwards",
+        }
+    ]
+    chat["responses"]["202"] = {
+        "description": "Accepted; the completion is read at Location",
+        "content": {"application/json": {"schema": ACCEPTED_COMPLETION}},
+    }
     for streamed in (chat, messages, completion, response):
         streamed["responses"]["200"]["content"]["text/event-stream"] = {"schema": _EVENTS}
     return {

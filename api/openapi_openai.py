@@ -117,6 +117,7 @@ RESPONSE_REQUEST: dict[str, Any] = {
         "instructions": {"type": ["string", "null"]},
         "previous_response_id": {"type": ["string", "null"]},
         "store": {"type": ["boolean", "null"]},
+        "background": {"type": ["boolean", "null"]},
         "stream": {"type": ["boolean", "null"]},
         "max_output_tokens": {"type": ["integer", "null"], "minimum": 1},
         "tools": {"type": ["array", "null"], "items": {"type": "object"}},
@@ -131,9 +132,22 @@ RESPONSE_ANSWER: dict[str, Any] = {
         "object": {"const": "response"},
         "created_at": {"type": "integer"},
         "model": {"type": "string"},
-        "status": {"enum": ["completed", "incomplete", "failed"]},
+        "status": {
+            "enum": ["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
+        },
         "output": {"type": "array", "items": {"type": "object"}},
-        "usage": {"type": "object"},
+        "usage": {"type": ["object", "null"]},
+    },
+}
+ACCEPTED_COMPLETION: dict[str, Any] = {
+    "type": "object",
+    "required": ["id", "object", "created", "model", "status", "choices"],
+    "properties": {
+        "id": {"type": "string"},
+        "object": {"const": "chat.completion"},
+        "created": {"type": "integer"},
+        "status": {"enum": ["queued", "in_progress"]},
+        "choices": {"type": "array", "maxItems": 0},
     },
 }
 INPUT_TOKENS_ANSWER: dict[str, Any] = {

@@ -9,14 +9,14 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
-from typing import Protocol
 
 from starlette.types import Message, Receive, Scope, Send
 
 from api.request_body import ClientLeftError, read_body
 from gateway.config import Settings
 from gateway.context import RequestContext
-from gateway.errors import GatewayError, UnavailableError
+from gateway.errors import UnavailableError
+from gateway.pipeline.reply import LiveOpener, LiveReply
 
 _GOODBYE_SECONDS = 1.0
 _STREAM_HEADERS = (
@@ -24,37 +24,6 @@ _STREAM_HEADERS = (
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 )
-
-
-class LiveReply(Protocol):
-    """An admitted request whose upstream has begun to answer well."""
-
-    @property
-    def stream(self) -> bool:
-        """True when the client asked for a stream."""
-
-    @property
-    def keep_alive(self) -> bytes:
-        """A comment that clients of the protocol ignore."""
-
-    async def next(self) -> bytes | None:
-        """The next bytes for the client, None after the last."""
-
-    async def whole(self) -> bytes:
-        """The complete answer of a request that is not streamed."""
-
-    def interrupt(self, error: GatewayError) -> bytes:
-        """The last bytes of a stream that is ended here, which say why."""
-
-    def settle(self) -> None:
-        """Account for the request and let go of the upstream. Idempotent, never waits."""
-
-
-class LiveOpener(Protocol):
-    """Does everything up to the first event of the upstream."""
-
-    async def __call__(self, context: RequestContext, body: bytes) -> LiveReply:
-        """The reply. Raises GatewayError while an HTTP status can still be given."""
 
 
 Authenticate = Callable[[RequestContext], Awaitable[None]]
@@ -175,9 +144,9 @@ async def serve_live(
 
 async def _relay(reply: LiveReply, context: RequestContext, send: Send, watch: ClientWatch) -> None:
     if not reply.stream:
-        await _send_whole(await reply.whole(), context, send)
+        await _send_whole(await reply.whole(), reply.status, context, send)
         return
-    await send(_start([*_STREAM_HEADERS, *_extra_headers(context)]))
+    await send(_start(200, [*_STREAM_HEADERS, *_extra_headers(context)]))
     watch.start_keep_alive(reply.keep_alive)
     while (data := await reply.next()) is not None:
         if data:
@@ -197,18 +166,18 @@ async def _end_early(reply: LiveReply, send: Send) -> None:
             await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-async def _send_whole(body: bytes, context: RequestContext, send: Send) -> None:
+async def _send_whole(body: bytes, status: int, context: RequestContext, send: Send) -> None:
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode("ascii")),
         *_extra_headers(context),
     ]
-    await send(_start(headers))
+    await send(_start(status, headers))
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def _start(headers: list[tuple[bytes, bytes]]) -> Message:
-    return {"type": "http.response.start", "status": 200, "headers": headers}
+def _start(status: int, headers: list[tuple[bytes, bytes]]) -> Message:
+    return {"type": "http.response.start", "status": status, "headers": headers}
 
 
 def _extra_headers(context: RequestContext) -> list[tuple[bytes, bytes]]:

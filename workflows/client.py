@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gateway.durable import (
     USAGE_ROLLUP_ID,
+    BackgroundInput,
     BatchInput,
     CircuitInput,
     CircuitOrder,
@@ -88,6 +89,14 @@ class TemporalEngine:
         """Signals the workflow of a batch, if it runs."""
         await self._in_time(self._signal_batch(batch_id, "cancel"))
 
+    async def start_background(self, wanted: BackgroundInput) -> None:
+        """Starts the workflow; one of that id, be it done, is left alone."""
+        await self._in_time(self._start_background(wanted))
+
+    async def cancel_background(self, response_id: str) -> None:
+        """Signals the workflow of a response, if it runs."""
+        await self._in_time(self._cancel_background(response_id))
+
     async def close(self) -> None:
         """Forgets the connection; it ends with its last reference."""
         self._client = None
@@ -125,6 +134,16 @@ class TemporalEngine:
         from workflows import starts  # noqa: PLC0415 - imports Temporal's package
 
         await starts.signal_batch(await self._connected(), batch_id, signal)
+
+    async def _start_background(self, wanted: BackgroundInput) -> None:
+        from workflows import starts  # noqa: PLC0415 - imports Temporal's package
+
+        await starts.start_background(await self._connected(), wanted)
+
+    async def _cancel_background(self, response_id: str) -> None:
+        from workflows import starts  # noqa: PLC0415 - imports Temporal's package
+
+        await starts.cancel_background(await self._connected(), response_id)
 
     async def _connected(self) -> "Client":
         from workflows.connection import connect  # noqa: PLC0415 - imports Temporal's package

@@ -95,6 +95,31 @@ def batch_end_step(summary: str) -> ActivityConfig:
     }
 
 
+def background_call(summary: str, seconds_left: float) -> ActivityConfig:
+    """A request of a client that waits for its answer, for `seconds_left` with all its attempts.
+
+    Rate limits and outages are waited out by retries. `summary` is for people.
+    """
+    return {
+        "summary": summary,
+        "start_to_close_timeout": timedelta(hours=24),
+        "schedule_to_close_timeout": timedelta(seconds=max(1.0, seconds_left)),
+        # How long the call of a killed worker is waited for.
+        "heartbeat_timeout": timedelta(seconds=15),
+        "cancellation_type": ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        "retry_policy": RetryPolicy(
+            initial_interval=timedelta(seconds=1),
+            backoff_coefficient=2.0,
+            maximum_interval=timedelta(minutes=1),
+        ),
+    }
+
+
+def background_step(summary: str) -> ActivityConfig:
+    """The end of a response; it must be written, however long a part is away."""
+    return batch_step(summary)
+
+
 def webhook_step(summary: str) -> ActivityConfig:
     """A notice to a client's server, which may be away for a day."""
     return {

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from gateway.durable import BATCH_QUEUE, MAINTENANCE_QUEUE
+from gateway.durable import BACKGROUND_QUEUE, BATCH_QUEUE, MAINTENANCE_QUEUE
+from workflows.background_response import BackgroundResponseWorkflow
 from workflows.batch import BatchWorkflow
 from workflows.batch_sweep import BatchSweepWorkflow
 from workflows.batch_webhook import BatchWebhookWorkflow
@@ -25,6 +26,7 @@ MAINTENANCE_WORKFLOWS: tuple[type, ...] = (
 WORKFLOWS: Mapping[str, Sequence[type]] = {
     MAINTENANCE_QUEUE: MAINTENANCE_WORKFLOWS,
     BATCH_QUEUE: (BatchWorkflow, BatchWebhookWorkflow),
+    BACKGROUND_QUEUE: (BackgroundResponseWorkflow,),
 }
 """What runs on each queue; a queue has its own workers where it needs them."""
 

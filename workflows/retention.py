@@ -17,6 +17,7 @@ _LATER_KINDS = {
     "error_events": "error-events",
     "batches": "batches",
     "files": "batches",
+    "background_responses": "background-responses",
 }  # and the patch that came with them
 
 

@@ -89,7 +89,7 @@ BY_THE_CLOCK = (
         BATCH_SWEEP_WORKFLOW,
         BatchSweepInput(),
         BATCH_SWEEP_INTERVAL,
-        "Start batches that were accepted while Temporal was away",
+        "Start jobs that were accepted while Temporal was away",
     ),
 )
 """Everything that runs by the clock."""

@@ -1,5 +1,6 @@
 """Workflows that a request starts, by name."""
 
+import contextlib
 from collections.abc import Awaitable
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
@@ -17,16 +18,20 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from gateway.durable import (
+    BACKGROUND_QUEUE,
+    BACKGROUND_WORKFLOW,
     BATCH_QUEUE,
     BATCH_WORKFLOW,
     CONTEXT_SUMMARY_WORKFLOW,
     MAINTENANCE_QUEUE,
     UPSTREAM_CIRCUIT_WORKFLOW,
+    BackgroundInput,
     BatchInput,
     CircuitInput,
     CircuitOrder,
     CircuitView,
     ContextSummaryInput,
+    background_workflow_id,
     batch_workflow_id,
     circuit_workflow_id,
     context_summary_id,
@@ -56,32 +61,62 @@ async def start_context_summary(client: Client, wanted: ContextSummaryInput) -> 
 
 async def start_batch(client: Client, wanted: BatchInput) -> None:
     """Starts the workflow of a batch, unless it runs; a retry starts one that is done again."""
-    for searchable in (True, False):
-        try:
-            await client.start_workflow(
-                BATCH_WORKFLOW,
-                replace(wanted, searchable=searchable),
-                id=batch_workflow_id(wanted.batch_id),
-                task_queue=BATCH_QUEUE,
-                task_timeout=WORKFLOW_TASK_TIMEOUT,
-                # One that is about to end when a retry comes must not end without it.
-                start_signal="begin",
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                priority=Priority(fairness_key=wanted.project[:64]),
-                static_summary=f"Batch {wanted.batch_id}",
-                search_attributes=_batch_attributes(wanted.project, searchable=searchable),
-            )
-        except RPCError as error:
-            if searchable and error.status is RPCStatusCode.INVALID_ARGUMENT:
-                continue
-            raise
-        return
+
+    async def start(*, searchable: bool) -> None:
+        await client.start_workflow(
+            BATCH_WORKFLOW,
+            replace(wanted, searchable=searchable),
+            id=batch_workflow_id(wanted.batch_id),
+            task_queue=BATCH_QUEUE,
+            task_timeout=WORKFLOW_TASK_TIMEOUT,
+            # One that is about to end when a retry comes must not end without it.
+            start_signal="begin",
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            priority=Priority(fairness_key=wanted.project[:64]),
+            static_summary=f"Batch {wanted.batch_id}",
+            search_attributes=_job_attributes(
+                "batch", wanted.project, "validating", searchable=searchable
+            ),
+        )
+
+    await _searchable_if_possible(start)
 
 
 async def signal_batch(client: Client, batch_id: str, signal: str) -> None:
     """Signals the workflow of a batch; without one the status in PostgreSQL says it all."""
+    await _signal_if_it_runs(client, batch_workflow_id(batch_id), signal)
+
+
+async def start_background(client: Client, wanted: BackgroundInput) -> None:
+    """Starts the workflow of a response, which runs once."""
+
+    async def start(*, searchable: bool) -> None:
+        await client.start_workflow(
+            BACKGROUND_WORKFLOW,
+            replace(wanted, searchable=searchable),
+            id=background_workflow_id(wanted.response_id),
+            task_queue=BACKGROUND_QUEUE,
+            task_timeout=WORKFLOW_TASK_TIMEOUT,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            priority=Priority(fairness_key=wanted.project[:64]),
+            static_summary=f"Response {wanted.response_id}",
+            search_attributes=_job_attributes(
+                "background", wanted.project, "queued", searchable=searchable
+            ),
+        )
+
+    with contextlib.suppress(WorkflowAlreadyStartedError):
+        await _searchable_if_possible(start)
+
+
+async def cancel_background(client: Client, response_id: str) -> None:
+    """Tells the workflow of a response; without one the status in PostgreSQL says it all."""
+    await _signal_if_it_runs(client, background_workflow_id(response_id), "cancel")
+
+
+async def _signal_if_it_runs(client: Client, workflow_id: str, signal: str) -> None:
     try:
-        await client.get_workflow_handle(batch_workflow_id(batch_id)).signal(signal)
+        await client.get_workflow_handle(workflow_id).signal(signal)
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
@@ -161,10 +196,12 @@ def _circuit_attributes(*, searchable: bool) -> TypedSearchAttributes:
     return TypedSearchAttributes([SearchAttributePair(kind, "circuit")])
 
 
-def _batch_attributes(project: str, *, searchable: bool) -> TypedSearchAttributes:
+def _job_attributes(
+    kind: str, project: str, status: str, *, searchable: bool
+) -> TypedSearchAttributes:
     if not searchable:
         return TypedSearchAttributes.empty
-    values = {"GatewayProject": project, "GatewayKind": "batch", "GatewayStatus": "validating"}
+    values = {"GatewayProject": project, "GatewayKind": kind, "GatewayStatus": status}
     return TypedSearchAttributes(
         [
             SearchAttributePair(SearchAttributeKey.for_keyword(name), value)

@@ -5,6 +5,14 @@ dataclasses; each takes one of them, so that fields can be added. `workflows.cli
 port and is handed to the services by the application that uses it.
 """
 
+from gateway.durable.background import (
+    BACKGROUND_WORKFLOW,
+    BackgroundEnd,
+    BackgroundInput,
+    BackgroundOf,
+    EndBackgroundInput,
+    background_workflow_id,
+)
 from gateway.durable.batches import (
     BATCH_SWEEP_ID,
     BATCH_SWEEP_WORKFLOW,
@@ -90,6 +98,7 @@ from gateway.durable.summaries import (
 
 __all__ = [
     "BACKGROUND_QUEUE",
+    "BACKGROUND_WORKFLOW",
     "BATCH_QUEUE",
     "BATCH_SWEEP_ID",
     "BATCH_SWEEP_WORKFLOW",
@@ -106,6 +115,9 @@ __all__ = [
     "UPSTREAM_CIRCUIT_WORKFLOW",
     "USAGE_ROLLUP_ID",
     "USAGE_ROLLUP_WORKFLOW",
+    "BackgroundEnd",
+    "BackgroundInput",
+    "BackgroundOf",
     "BatchCounts",
     "BatchInput",
     "BatchMode",
@@ -125,6 +137,7 @@ __all__ = [
     "ContextSummaryResult",
     "DurableEngine",
     "DurableUnavailableError",
+    "EndBackgroundInput",
     "EndBatchInput",
     "EndBatchResult",
     "EngineAddress",
@@ -156,6 +169,7 @@ __all__ = [
     "UsageRollupInput",
     "UsageRollupResult",
     "WebhookResult",
+    "background_workflow_id",
     "batch_webhook_id",
     "batch_workflow_id",
     "circuit_workflow_id",

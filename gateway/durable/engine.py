@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.config import Settings
+from gateway.durable.background import BackgroundInput
 from gateway.durable.batches import BatchInput
 from gateway.durable.circuits import CircuitInput, CircuitOrder, CircuitView
 from gateway.durable.summaries import ContextSummaryInput
@@ -90,6 +91,12 @@ class DurableEngine(Protocol):
 
     async def cancel_batch(self, batch_id: str) -> None:
         """Tells the workflow of a batch that its batch is to be cancelled, if it runs."""
+
+    async def start_background(self, wanted: BackgroundInput) -> None:
+        """Starts the workflow of a response in the background, unless it was started before."""
+
+    async def cancel_background(self, response_id: str) -> None:
+        """Tells the workflow of a response that it was cancelled, if it runs."""
 
     async def close(self) -> None:
         """Lets go of the connection."""

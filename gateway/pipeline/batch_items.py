@@ -7,30 +7,17 @@ from dataclasses import dataclass, replace
 from gateway import wire
 from gateway.batches.execution import Answered, NotYet
 from gateway.context import Caller, RequestContext
-from gateway.errors import GatewayError, UnavailableError, UpstreamError
+from gateway.errors import GatewayError
 from gateway.pipeline.chat import ChatPipeline
 from gateway.pipeline.embeddings import EmbeddingPipeline
 from gateway.pipeline.messages import MessagesPipeline
 from gateway.pipeline.reply import Reply
 from gateway.pipeline.responses import ResponsesPipeline
-from gateway.reliability.limits import LimitReachedError
-from gateway.reliability.retry import is_of_the_key
+from gateway.pipeline.unattended import CollectedUsage, refused_event, told_error, wait_after
 from gateway.storage.batch_items_store import ItemResult
 from gateway.storage.batch_tables import FAILED, SUCCEEDED
-from gateway.usage.events import (
-    NOTHING_USED,
-    Outcome,
-    RequestOpened,
-    UsageEvent,
-    UsageNumbers,
-    close_event,
-    close_record,
-    now,
-)
+from gateway.usage.events import UsageEvent, close_record
 from gateway.wire import JSONObject
-
-_REFUSED_KEY_SECONDS = 60.0  # an operator has to mend it, and the batch can wait
-_BUSY = frozenset({429, 503, 529})
 
 Open = Callable[[RequestContext, bytes], Awaitable[Reply]]
 
@@ -56,40 +43,6 @@ def item_id_of(batch_id: str, number: int) -> str:
     return f"bi_{batch_id}_{number}"
 
 
-class CollectedUsage:
-    """Keeps the usage of requests until it is stored together with their results.
-
-    Implements `gateway.usage.journal.UsageLog`.
-    """
-
-    is_failing = False
-
-    def __init__(self) -> None:
-        self._events: dict[str, UsageEvent] = {}
-
-    def open(self, opened: RequestOpened) -> None:
-        """A request that is not finished is done again, so there is nothing to note."""
-
-    def start(
-        self,
-        event_id: str,
-        usage: UsageNumbers,
-        *,
-        model: str,
-        upstream: str,
-        first_token_ms: float | None = None,
-    ) -> None:
-        """A request that is not finished is done again, so there is nothing to note."""
-
-    def close(self, event: UsageEvent) -> None:
-        """Keeps the event until it is taken."""
-        self._events[event.request_id] = event
-
-    def take(self, request_id: str) -> UsageEvent | None:
-        """The event of a request, which is forgotten here."""
-        return self._events.pop(request_id, None)
-
-
 @dataclass(frozen=True, slots=True)
 class BatchItems:
     """Executes items by endpoint; `usage` is what the pipelines account to."""
@@ -102,10 +55,10 @@ class BatchItems:
         context = RequestContext(item.id, item.endpoint, {}, time.monotonic(), item.caller)
         try:
             body = await self._answer(context, item)
-        except LimitReachedError as error:
-            return NotYet("limit", error.retry_after_seconds, self._failed(item, error))
         except GatewayError as error:
-            return self._judged(item, error)
+            failed = self._failed(item, error)
+            wait = wait_after(error)
+            return failed if wait is None else NotYet(wait.why, wait.seconds, failed)
         finally:
             event = self.usage.take(item.id)
         if event is None:
@@ -123,26 +76,15 @@ class BatchItems:
         finally:
             reply.settle()
 
-    def _judged(self, item: BatchItem, error: GatewayError) -> Answered | NotYet:
-        """Whether a failure is the item's, and what it ends with in that case."""
-        failed = self._failed(item, error)
-        seconds = error.retry_after_seconds
-        if isinstance(error, UpstreamError) and is_of_the_key(error):
-            return NotYet("busy", seconds or _REFUSED_KEY_SECONDS, failed)
-        if not error.retryable:
-            return failed
-        status = error.upstream_status if isinstance(error, UpstreamError) else error.status
-        if isinstance(error, UnavailableError) or status in _BUSY:
-            return NotYet("busy", seconds, failed)
-        return NotYet("failure", seconds, failed)
-
     def _failed(self, item: BatchItem, error: GatewayError) -> Answered:
-        event = self.usage.take(item.id) or _refused(item, error)
+        event = self.usage.take(item.id) or refused_event(
+            item.id, item.endpoint, item.caller.project.id, item.caller.key_id, error
+        )
         result = ItemResult(
             item.number,
             FAILED,
             error.status,
-            error=item_error(error),
+            error=told_error(error),
             request_id=item.id,
         )
         return Answered(with_usage(result, event), _row(item, event))
@@ -173,17 +115,6 @@ def without_stream(body: bytes) -> bytes:
     return wire.dumps(parsed)
 
 
-def item_error(error: GatewayError) -> JSONObject:
-    """What the forms of all endpoints make their errors of."""
-    return {
-        "code": error.code,
-        "message": error.message,
-        "param": error.param,
-        "status": error.status,
-        "type": error.upstream_kind if isinstance(error, UpstreamError) else error.kind,
-    }
-
-
 def with_usage(result: ItemResult, event: UsageEvent) -> ItemResult:
     """The result with what its request has used."""
     return replace(
@@ -198,18 +129,3 @@ def with_usage(result: ItemResult, event: UsageEvent) -> ItemResult:
 def _row(item: BatchItem, event: UsageEvent) -> JSONObject:
     """The row of `usage_events`, under an id that is the same however often it is made."""
     return close_record(event._replace(event_id=item.id, batch_id=item.batch_id))
-
-
-def _refused(item: BatchItem, error: GatewayError) -> UsageEvent:
-    """The event of an item that was refused before it was a request of its own."""
-    started_at, day = now()
-    opened = RequestOpened(
-        event_id=item.id,
-        day=day,
-        started_at=started_at,
-        project=item.caller.project.id,
-        key_id=item.caller.key_id,
-        request_id=item.id,
-        endpoint=item.endpoint,
-    )
-    return close_event(opened, Outcome("error", error.status, error_code=error.code), NOTHING_USED)

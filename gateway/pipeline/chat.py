@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway import wire
 from gateway.catalog.models import Model
 from gateway.context import RequestContext
 from gateway.pipeline.accounting import Account
 from gateway.pipeline.cached_answers import CachedAnswers
+from gateway.pipeline.kept_reply import KeptAs, KeptReply
 from gateway.pipeline.live import PLAINLY, LivePipeline, Prepared, Started
 from gateway.pipeline.reply import AssembledReply, Reply, StreamedReply
 from gateway.protocols.chat_dialects import translate
@@ -36,6 +37,24 @@ class ChatPipeline:
         """The reply to `POST /chat`."""
         return await self._open(context, body, _plain_chat, plain_answer)
 
+    def check(self, body: bytes) -> None:
+        """Raises InvalidRequestError and ModelNotFoundError for what would be refused later."""
+        _ = self.live.names.resolve(translate(wire.loads_object(body)).asked_model)
+
+    async def open_kept(self, context: RequestContext, body: bytes, kept: KeptAs) -> KeptReply:
+        """The reply to a chat completion that is promised under an id."""
+        account, started = await self._begin(context, body, wire.loads_object)
+        plan = replace(started.prepared.plan, completion_id=kept.id)
+        created = int(time.time())
+        translator = ChatStream(plan, created, kept.id)
+
+        def whole(collected: MessageAssembler) -> bytes:
+            return wire.dumps(answer(collected.message, collected.meter, plan, created))
+
+        reply = KeptReply(started.begun, translator, whole, account.settle, started.listener)
+        account.began(translator.meter)
+        return reply
+
     async def _open(
         self,
         context: RequestContext,
@@ -43,14 +62,19 @@ class ChatPipeline:
         parse: Callable[[bytes], JSONObject],
         render: Render | None,
     ) -> Reply:
+        account, started = await self._begin(context, body, parse)
+        return _chat_reply(context, account, started, render)
+
+    async def _begin(
+        self, context: RequestContext, body: bytes, parse: Callable[[bytes], JSONObject]
+    ) -> tuple[Account, Started]:
         live = self.live
 
         async def prepare(instead: Model | None) -> Prepared:
             return await live.prepared(context, translate(parse(body)), PLAINLY, instead)
 
         prepared, account = await live.admit(context, body, prepare)
-        started = await self.answers.begin(context, account, prepared)
-        return _chat_reply(context, account, started, render)
+        return account, await self.answers.begin(context, account, prepared)
 
 
 def _chat_reply(

@@ -10,8 +10,9 @@ from gateway import wire
 from gateway.batches.execution import Answered
 from gateway.catalog.models import Catalog
 from gateway.errors import GatewayError
-from gateway.pipeline.batch_items import item_error, item_id_of, with_usage
+from gateway.pipeline.batch_items import item_id_of, with_usage
 from gateway.pipeline.batch_translation import BatchTranslation, PreparedItem, meter_of
+from gateway.pipeline.unattended import told_error
 from gateway.protocols.shared.failures import upstream_event_error
 from gateway.storage.batch_items_store import ItemResult, ItemRow
 from gateway.storage.batch_store import BatchRow
@@ -122,5 +123,5 @@ def _opened(batch: BatchRow, row: ItemRow) -> RequestOpened:
 
 
 def _failed_with(row: ItemRow, error: GatewayError) -> tuple[ItemResult, Outcome]:
-    result = ItemResult(row.number, FAILED, error.status, error=item_error(error))
+    result = ItemResult(row.number, FAILED, error.status, error=told_error(error))
     return result, Outcome("error", error.status, error_code=error.code)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import ClassVar, Protocol
 
+from gateway.context import RequestContext
 from gateway.errors import GatewayError, UpstreamCutError, UpstreamError
 from gateway.pipeline.attempts import Begun, Event
 from gateway.protocols.shared.assemble import MessageAssembler
@@ -10,6 +11,41 @@ from gateway.protocols.shared.usage import UsageMeter
 
 Settle = Callable[[UsageMeter, GatewayError | None, bool], None]
 """Accounts for a request: the usage seen, what failed, and whether the client cut it short."""
+
+
+class LiveReply(Protocol):
+    """An admitted request whose answer has begun well."""
+
+    @property
+    def stream(self) -> bool:
+        """True when the client asked for a stream."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of an answer that is not streamed."""
+
+    @property
+    def keep_alive(self) -> bytes:
+        """A comment that clients of the protocol ignore."""
+
+    async def next(self) -> bytes | None:
+        """The next bytes for the client, None after the last."""
+
+    async def whole(self) -> bytes:
+        """The complete answer of a request that is not streamed."""
+
+    def interrupt(self, error: GatewayError) -> bytes:
+        """The last bytes of a stream that is ended here, which say why."""
+
+    def settle(self) -> None:
+        """Account for the request and let go of the upstream. Idempotent, never waits."""
+
+
+class LiveOpener(Protocol):
+    """Does everything up to the first event of the upstream."""
+
+    async def __call__(self, context: RequestContext, body: bytes) -> LiveReply:
+        """The reply. Raises GatewayError while an HTTP status can still be given."""
 
 
 class StreamTranslator(Protocol):
@@ -57,6 +93,7 @@ class Reply:
     """
 
     stream = True
+    status = 200
     keep_alive = b""
 
     def __init__(self, begun: Begun, meter: UsageMeter, settle: Settle) -> None:

@@ -9,10 +9,12 @@ from gateway import wire
 from gateway.catalog.models import Model
 from gateway.context import RequestContext
 from gateway.errors import NotFoundError
+from gateway.pipeline.accounting import Account
 from gateway.pipeline.attempts import Event
 from gateway.pipeline.cached_answers import CachedAnswers
 from gateway.pipeline.forward import ForwardedBody
-from gateway.pipeline.live import LivePipeline, Prepared, Preparing
+from gateway.pipeline.kept_reply import KeptAs, KeptReply
+from gateway.pipeline.live import LivePipeline, Prepared, Preparing, Started
 from gateway.pipeline.reply import AnswerListener, AssembledReply, Reply, StreamedReply
 from gateway.protocols.openai_responses import (
     Recalled,
@@ -21,7 +23,7 @@ from gateway.protocols.openai_responses import (
     stored_input,
     translate,
 )
-from gateway.protocols.openai_responses_answer import answer
+from gateway.protocols.openai_responses_answer import Answer, answer
 from gateway.protocols.openai_responses_output import shown_items
 from gateway.protocols.openai_responses_plan import (
     AnswerFrame,
@@ -77,6 +79,50 @@ class ResponsesPipeline:
 
     async def open_response(self, context: RequestContext, body: bytes) -> Reply:
         """The reply to a Responses request. Raises GatewayError before there is one."""
+        request, account, started = await self._begin(context, body)
+        begun, listener = started.begun, started.listener
+        frame = _frame(request, started.prepared, _new_id())
+        if started.prepared.plan.stream:
+            translator = ResponsesStream(frame)
+            first = translator.feed(begun.events)
+            account.began(translator.meter)
+            listener = self._keeping_streamed(context, request, translator, frame, listener)
+            return StreamedReply(begun, translator, first, account.settle, listener)
+        assembler = MessageAssembler()
+        assembler.feed(begun.events)
+        account.began(assembler.meter)
+        whole = self._whole(context, request, frame)
+
+        def rendered(collected: MessageAssembler) -> bytes:
+            return wire.dumps(whole(collected).response)
+
+        return AssembledReply(begun, assembler, rendered, account.settle, listener)
+
+    async def check(self, context: RequestContext, body: bytes) -> None:
+        """Raises InvalidRequestError and NotFoundError for what would be refused later."""
+        request = await self._read(context, body)
+        _ = self.live.names.resolve(request.translated.draft.asked_model)
+
+    async def open_kept(self, context: RequestContext, body: bytes, kept: KeptAs) -> KeptReply:
+        """The reply to a request that is promised under an id; `final` is what is stored."""
+        request, account, started = await self._begin(context, body)
+        frame = _frame(request, started.prepared, kept.id)
+        envelope = replace(frame.envelope, background=True, first_event=kept.first_event)
+        frame = replace(frame, envelope=envelope)
+        translator = ResponsesStream(frame)
+        whole = self._whole(context, request, frame)
+
+        def rendered(collected: MessageAssembler) -> bytes:
+            answered = whole(collected)
+            return wire.dumps({**answered.response, "output": answered.items})
+
+        reply = KeptReply(started.begun, translator, rendered, account.settle, started.listener)
+        account.began(translator.meter)
+        return reply
+
+    async def _begin(
+        self, context: RequestContext, body: bytes
+    ) -> tuple[_Request, Account, Started]:
         requests: list[_Request] = []
 
         async def prepare(instead: Model | None) -> Prepared:
@@ -85,29 +131,32 @@ class ResponsesPipeline:
 
         asked, account = await self.live.admit(context, body, prepare)
         started = await self.answers.begin(context, account, asked)
-        prepared, begun, listener = started.prepared, started.begun, started.listener
-        frame = _frame(requests[0], prepared)
+        return requests[0], account, started
+
+    def _whole(
+        self, context: RequestContext, request: _Request, frame: AnswerFrame
+    ) -> Callable[[MessageAssembler], Answer]:
         created = int(frame.envelope.clock())
-        if prepared.plan.stream:
-            translator = ResponsesStream(frame)
-            first = translator.feed(begun.events)
-            account.began(translator.meter)
 
-            def keep_streamed() -> None:
-                self._keep(context, requests[0], frame, translator.response, translator.items)
-
-            listener = _Keeping(listener, keep_streamed)
-            return StreamedReply(begun, translator, first, account.settle, listener)
-        assembler = MessageAssembler()
-        assembler.feed(begun.events)
-        account.began(assembler.meter)
-
-        def whole(collected: MessageAssembler) -> bytes:
+        def whole(collected: MessageAssembler) -> Answer:
             answered = answer(collected.message, collected.meter, frame, created)
-            self._keep(context, requests[0], frame, answered.response, answered.items)
-            return wire.dumps(answered.response)
+            self._keep(context, request, frame, answered.response, answered.items)
+            return answered
 
-        return AssembledReply(begun, assembler, whole, account.settle, listener)
+        return whole
+
+    def _keeping_streamed(
+        self,
+        context: RequestContext,
+        request: _Request,
+        translator: ResponsesStream,
+        frame: AnswerFrame,
+        listener: AnswerListener,
+    ) -> AnswerListener:
+        def keep() -> None:
+            self._keep(context, request, frame, translator.response, translator.items)
+
+        return _Keeping(listener, keep)
 
     async def open_input_tokens(self, context: RequestContext, body: bytes) -> Reply:
         """The reply to a token count: `{"object": "response.input_tokens", "input_tokens"}`."""
@@ -204,9 +253,12 @@ class CountReply(ForwardedBody):
         return wire.dumps({"object": "response.input_tokens", "input_tokens": tokens})
 
 
-def _frame(request: _Request, prepared: Prepared) -> AnswerFrame:
+def _new_id() -> str:
+    return "resp_" + os.urandom(24).hex()
+
+
+def _frame(request: _Request, prepared: Prepared, response_id: str) -> AnswerFrame:
     """What the answer is made of; its seals are bound to the thinking that was really sent."""
     chain = thinking_chain(prepared.messages)
-    response_id = "resp_" + os.urandom(24).hex()
     envelope = ResponseEnvelope(response_id, time.time, request.seal)
     return AnswerFrame(prepared.plan, replace(request.translated.plan, chain=chain), envelope)

@@ -19,7 +19,7 @@ from gateway.wire import JSONObject
 def answer(message: JSONObject, meter: UsageMeter, plan: ReplyPlan, created: int) -> JSONObject:
     """The chat.completion for an assembled Message; `created` in Unix seconds."""
     body: JSONObject = {
-        "id": completion_id(meter.message_id, f"chatcmpl-{created}"),
+        "id": plan.completion_id or completion_id(meter.message_id, f"chatcmpl-{created}"),
         "object": "chat.completion",
         "created": created,
         "model": plan.asked_model,

@@ -19,12 +19,12 @@ _NO_LOGPROBS: JSONObject = {"logprobs": []}
 
 
 class EventWriter:
-    """Writes the events of one stream, numbered from 0."""
+    """Writes the events of one stream, numbered from `first`."""
 
     __slots__ = ("_next",)
 
-    def __init__(self) -> None:
-        self._next = 0
+    def __init__(self, first: int = 0) -> None:
+        self._next = first
 
     def write(self, kind: str, fields: JSONObject) -> bytes:
         """An event with these fields."""

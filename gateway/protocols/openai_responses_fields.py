@@ -32,12 +32,11 @@ _READ = frozenset(
         "max_output_tokens", "temperature", "top_p", "top_k", "stream", "stream_options", "text",
         "reasoning", "thinking", "include", "store", "previous_response_id", "metadata", "user",
         "safety_identifier", "service_tier", "prompt_cache_key", "prompt_cache_options",
-        "prompt_cache_retention",
+        "prompt_cache_retention", "background",
     }
 )  # fmt: skip
 # Values of dropped fields that ask for what happens anyway.
 _NEUTRAL: dict[str, tuple[JSON, ...]] = {
-    "background": (False,),
     "client_metadata": ({},),
     "top_logprobs": (0,),
     "truncation": ("disabled",),
@@ -49,8 +48,8 @@ _METADATA_CHARS = 512
 
 def refuse_lost_meaning(body: JSONObject) -> None:
     """Raises UnsupportedValueError for what cannot be done and the client would miss."""
-    if optional_bool(body.get("background"), "background"):
-        raise unsupported("background", "is not supported: ask without it, or stream")
+    # Who answers in the background looks at it before; the answer itself is the same.
+    _ = optional_bool(body.get("background"), "background")
     for name in ("prompt", "conversation"):
         if body.get(name) is not None:
             raise unsupported(name, "is not supported: send the items themselves as input")

@@ -43,12 +43,15 @@ class ResponseEnvelope:
     """The identity of one Response.
 
     `response_id` begins with "resp_" and is not to be guessed; the ids of the output items are made
-    of it. `clock` gives Unix seconds. Without `seal` no reasoning can come back.
+    of it. `clock` gives Unix seconds. Without `seal` no reasoning can come back. A `background`
+    response may go on from the events of an earlier attempt, which `first_event` follows.
     """
 
     response_id: str
     clock: Callable[[], float]
     seal: ThinkingSeal | None = None
+    background: bool = False
+    first_event: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +83,18 @@ def response_of_item(item: str) -> str | None:
 
 def opening_fields(frame: AnswerFrame, created: int, status: str) -> JSONObject:
     """The fields before the echo."""
+    envelope = frame.envelope
+    return head_fields(envelope.response_id, created, status, background=envelope.background)
+
+
+def head_fields(response_id: str, created: int, status: str, *, background: bool) -> JSONObject:
+    """The fields that a Response begins with, whatever becomes of it."""
     return {
-        "id": frame.envelope.response_id,
+        "id": response_id,
         "object": "response",
         "created_at": created,
         "status": status,
-        "background": False,
+        "background": background,
         "completed_at": None,
         "error": None,
         "incomplete_details": None,
@@ -107,14 +116,17 @@ def final_fields(frame: AnswerFrame, created: int, stop_reason: str | None) -> J
 def failed_fields(frame: AnswerFrame, created: int, error: GatewayError) -> JSONObject:
     """The fields before the echo of an answer that failed."""
     fields = opening_fields(frame, created, "failed")
-    fields["error"] = {"code": _error_code(error), "message": error.message}
+    fields["error"] = shown_error(error)
     return fields
 
 
-def _error_code(error: GatewayError) -> str:
+def shown_error(error: GatewayError) -> JSONObject:
+    """The `error` of a Response that failed."""
     if error.code in _SHOWN_CODES:
-        return str(error.code)
-    return "invalid_prompt" if 400 <= error.status < 500 else "server_error"
+        code = str(error.code)
+    else:
+        code = "invalid_prompt" if 400 <= error.status < 500 else "server_error"
+    return {"code": code, "message": error.message}
 
 
 def closing_fields(

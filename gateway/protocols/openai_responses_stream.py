@@ -83,7 +83,7 @@ class ResponsesStream:
         self.items: list[JSONObject] = []
         self._frame = frame
         self._created = int(frame.envelope.clock())
-        self._events = EventWriter()
+        self._events = EventWriter(frame.envelope.first_event)
         self._ending: JSONObject | None = None
         self._chain = frame.plan.chain
         self._blocks: list[JSONObject] = []

@@ -5,26 +5,23 @@ from dataclasses import dataclass, field, replace
 from gateway.batches.execution import Answered, Execute, NotYet
 from gateway.batches.pacing import WarmPrefixes
 from gateway.context import Caller
-from gateway.pipeline.attempts import Attempts
-from gateway.pipeline.batch_items import BatchItem, BatchItems, CollectedUsage, batch_openers
+from gateway.pipeline.batch_items import BatchItem, BatchItems, batch_openers
 from gateway.pipeline.batch_translation import BatchTranslation
 from gateway.pipeline.chat import ChatPipeline
 from gateway.pipeline.embeddings import EmbeddingPipeline
 from gateway.pipeline.live import LivePipeline
 from gateway.pipeline.messages import MessagesPipeline
 from gateway.pipeline.responses import ResponsesPipeline
+from gateway.pipeline.unattended import CollectedUsage
 from gateway.policies import Limits
-from gateway.projects import BOOTSTRAP_KEY_ID, Projects
-from gateway.reliability.retry import RetryPolicy
 from gateway.services.parts import Parts
 from gateway.services.pipelines import cached_answers
+from gateway.services.unattended import StoredCallers, unattended
 from gateway.storage.batch_items_store import BatchItemStore, ItemRow
 from gateway.storage.batch_parts_store import BatchPartStore
 from gateway.storage.batch_store import BatchRow, BatchStore
 from gateway.storage.file_store import FileStore
 from gateway.storage.project_store import ProjectStore
-
-_NO_RETRY = RetryPolicy(False, 1, 0.0)  # the durable engine's, which sees every attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +38,7 @@ class BatchExecution:
     parts: BatchPartStore
     pipelines: BatchItems
     translation: BatchTranslation
-    projects: Projects
-    project_store: ProjectStore
+    callers: StoredCallers
     share: float
     warm: WarmPrefixes = field(default_factory=WarmPrefixes)
 
@@ -63,12 +59,7 @@ class BatchExecution:
         return caller.project.limits.has_budget or caller.limits.has_budget
 
     async def _caller(self, batch: BatchRow) -> Caller:
-        project_limits: dict[str, float] = {}
-        key_limits: dict[str, float] = {}
-        if batch.key_id != BOOTSTRAP_KEY_ID:
-            limits = await self.project_store.limits_of(batch.project_id, batch.key_id)
-            project_limits, key_limits = limits
-        caller = self.projects.caller(batch.project_id, batch.key_id, project_limits, key_limits)
+        caller = await self.callers.of(batch.project_id, batch.key_id)
         project = replace(caller.project, limits=shared(caller.project.limits, self.share))
         return replace(caller, project=project, limits=shared(caller.limits, self.share))
 
@@ -92,8 +83,8 @@ def batch_execution(
 ) -> BatchExecution:
     """The execution of batches on the pipelines of live requests."""
     usage = CollectedUsage()
-    mine = _unattended(live, usage)
-    embedding = None if provider is None else _unattended(provider, usage)
+    mine = unattended(live, usage)
+    embedding = None if provider is None else unattended(provider, usage)
     cached = cached_answers(parts, mine, embedding)
     openers = batch_openers(
         ChatPipeline(mine, cached),
@@ -108,16 +99,6 @@ def batch_execution(
         BatchPartStore(parts.engine),
         BatchItems(openers, usage),
         BatchTranslation(parts.router.names, mine.fit_options, parts.sealer),
-        parts.projects,
-        ProjectStore(parts.engine),
+        StoredCallers(parts.projects, ProjectStore(parts.engine)),
         parts.settings.batch_limit_share,
     )
-
-
-def _unattended(live: LivePipeline, usage: CollectedUsage) -> LivePipeline:
-    """The steps of a request that no client waits for: one attempt, usage kept with the result."""
-    accounting = replace(live.accounting, journal=usage)
-    attempts: Attempts = replace(
-        live.attempts, policy=_NO_RETRY, on_failure=accounting.attempt_failed, budgets={}
-    )
-    return replace(live, accounting=accounting, attempts=attempts)

@@ -10,6 +10,8 @@ from gateway.batches.batches import Batches
 from gateway.config import Settings
 from gateway.durable import DurableEngine
 from gateway.files.files import Files
+from gateway.pipeline.background_responses import BackgroundResponses
+from gateway.pipeline.background_runs import BackgroundRuns
 from gateway.pipeline.chat import ChatPipeline
 from gateway.pipeline.completions import CompletionPipeline
 from gateway.pipeline.embeddings import EmbeddingPipeline
@@ -31,6 +33,7 @@ from gateway.services.background import (
     start,
     stop,
 )
+from gateway.services.background_responses import background_responses, background_runs
 from gateway.services.batch_execution import BatchExecution, batch_execution
 from gateway.services.batches import batches_and_files
 from gateway.services.from_settings import required, secret
@@ -63,6 +66,8 @@ class Services:
     embeddings: EmbeddingPipeline
     batches: Batches
     files: Files
+    background: BackgroundResponses
+    background_runs: BackgroundRuns
     metrics: MetricStore
     usage_reports: UsageReports
     routing: RoutingExplanations
@@ -95,22 +100,27 @@ async def running_services(settings: Settings, durable: DurableEngine) -> AsyncI
         provider = await embedding_provider(settings, live, stack)
         cached = cached_answers(parts, live, provider)
         execution = batch_execution(parts, live, provider)
+        runs = background_runs(parts, live, provider)
         await _start(parts, live, stack)
         settle_memory()
         engine, router = parts.engine, parts.router
         batches, files = batches_and_files(parts, durable)
+        chat = ChatPipeline(live, cached)
+        responses = ResponsesPipeline(live, cached, parts.stored_responses, parts.sealer)
         yield Services(
             settings=settings,
             names=router.names,
             projects=parts.projects,
             live=live,
-            chat=ChatPipeline(live, cached),
+            chat=chat,
             messages=MessagesPipeline(live),
             completions=CompletionPipeline(live, cached),
-            responses=ResponsesPipeline(live, cached, parts.stored_responses, parts.sealer),
+            responses=responses,
             embeddings=EmbeddingPipeline(live, provider, settings.embedding_model),
             batches=batches,
             files=files,
+            background=background_responses(parts, durable, chat, responses),
+            background_runs=runs,
             metrics=parts.metrics,
             usage_reports=UsageReports(UsageReportStore(engine), UsageRollupStore(engine)),
             routing=RoutingExplanations(router, RoutingOutcomeStore(engine)),

@@ -173,7 +173,7 @@ def test_tokens_are_counted(client: openai.OpenAI) -> None:
 @pytest.mark.parametrize(
     ("body", "param"),
     [
-        ({"input": "x", "background": True}, "background"),
+        ({"input": "x", "background": True, "store": False}, "store"),
         ({"input": [{"type": "message", "role": "user", "content": 1}]}, "input[0].content"),
         ({"input": [{"type": "nonsense"}]}, "input[0].type"),
         ({}, "input"),

@@ -26,6 +26,7 @@ async def test_stored_histories_replay(file: Path) -> None:
 
 def test_every_workflow_has_a_history() -> None:
     assert {file.name.partition(".")[0] for file in HISTORIES} == {
+        "background_response",
         "batch",
         "batch_sweep",
         "batch_webhook",

@@ -55,7 +55,7 @@ class ChunkFrames:
 def make_frames(plan: ReplyPlan, meter: UsageMeter, created: int, otherwise_id: str) -> ChunkFrames:
     """The frames of a stream whose message_start is in `meter`."""
     opening: JSONObject = {
-        "id": completion_id(meter.message_id, otherwise_id),
+        "id": plan.completion_id or completion_id(meter.message_id, otherwise_id),
         "object": "chat.completion.chunk",
         "created": created,
         "model": plan.asked_model,

@@ -16,6 +16,7 @@ class ReplyPlan:
     `custom_tools` and `wrapped_tools` are sent names. A custom tool's call has its text in
     `input.input`; a wrapped tool's arguments are the value of `input.value`. `json_mode` "schema"
     may have been served by an instruction, so an answer in a code fence is possible there too.
+    `completion_id` names an answer that was promised before it began.
     """
 
     asked_model: str
@@ -28,6 +29,7 @@ class ReplyPlan:
     json_mode: JSONMode = "none"
     show_reasoning: bool = True
     echo_service_tier: bool = False
+    completion_id: str | None = None
 
 
 @dataclass(slots=True)

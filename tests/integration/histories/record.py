@@ -13,6 +13,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from gateway.durable import (
+    BACKGROUND_WORKFLOW,
     BATCH_SWEEP_ID,
     BATCH_SWEEP_WORKFLOW,
     BATCH_WEBHOOK_WORKFLOW,
@@ -26,6 +27,7 @@ from gateway.durable import (
     UPSTREAM_CIRCUIT_WORKFLOW,
     USAGE_ROLLUP_ID,
     USAGE_ROLLUP_WORKFLOW,
+    BackgroundInput,
     BatchInput,
     BatchOf,
     BatchSweepInput,
@@ -50,12 +52,18 @@ from gateway.durable import (
     RetentionInput,
     RoutingOutcomesInput,
     UsageRollupInput,
+    background_workflow_id,
     batch_webhook_id,
     batch_workflow_id,
     circuit_workflow_id,
     context_summary_id,
 )
 from gateway.stack.binaries import find_temporal
+from tests.integration.histories.scripted_background import (
+    BACKGROUND,
+    ScriptedBackground,
+    ScriptedSweep,
+)
 from tests.integration.histories.scripted_batch import BATCHES, ScriptedBatch
 from workflows.registry import ALL_WORKFLOWS
 
@@ -66,6 +74,7 @@ EXPIRED = {
     "both_kinds": {"turns": 47, "responses": 20},
     "more_than_one_run_takes": {"turns": 500, "responses": 3},
     "error_events_too": {"turns": 1, "responses": 0, "error_events": 25},
+    "background_responses_too": {"turns": 0, "background_responses": 25},
 }
 
 
@@ -159,13 +168,36 @@ async def _record_batches(client: Client, directory: Path) -> None:
             _file(directory, "batch", shown),
             signals,
         )
-    scripted = ScriptedBatch()
-    for name, wanted, workflow_id, shown in (
-        (BATCH_SWEEP_WORKFLOW, BatchSweepInput(), BATCH_SWEEP_ID, "batch_sweep"),
-        (BATCH_WEBHOOK_WORKFLOW, BatchOf("b"), batch_webhook_id("b", 40), "batch_webhook"),
-    ):
-        file = _file(directory, shown, "done")
-        await _record(client, scripted.activities, (name, wanted), workflow_id, file)
+    await _record(
+        client,
+        ScriptedBatch().activities,
+        (BATCH_WEBHOOK_WORKFLOW, BatchOf("b")),
+        batch_webhook_id("b", 40),
+        _file(directory, "batch_webhook", "done"),
+    )
+    await _record(
+        client,
+        ScriptedSweep().activities,
+        (BATCH_SWEEP_WORKFLOW, BatchSweepInput()),
+        BATCH_SWEEP_ID,
+        _file(directory, "batch_sweep", "responses_too"),
+    )
+
+
+async def _record_background(client: Client, directory: Path) -> None:
+    for shown, signals in BACKGROUND.items():
+        response_id = f"resp_{shown}"
+        await _record(
+            client,
+            ScriptedBackground(shown).activities,
+            (
+                BACKGROUND_WORKFLOW,
+                BackgroundInput(response_id, "default", 3600.0, searchable=False),
+            ),
+            background_workflow_id(response_id),
+            _file(directory, "background_response", shown),
+            ("", *signals) if signals else (),
+        )
 
 
 async def main(directory: Path) -> None:
@@ -194,6 +226,7 @@ async def main(directory: Path) -> None:
                 _file(directory, "routing_outcomes", shown),
             )
         await _record_batches(client, directory)
+        await _record_background(client, directory)
         key = "0123456789abcdef" * 2
         await _record(
             client,
@@ -262,7 +295,7 @@ async def _record(
             wanted,
             id=workflow_id,
             task_queue=MAINTENANCE_QUEUE,
-            start_signal=signals[0] if signals else None,
+            start_signal=signals[0] or None if signals else None,
         )
         for signal in signals[1:]:
             await asyncio.sleep(0.15)

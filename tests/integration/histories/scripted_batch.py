@@ -13,8 +13,6 @@ from gateway.durable import (
     BatchOf,
     BatchPlan,
     BatchStatus,
-    BatchSweepInput,
-    BatchSweepResult,
     EndBatchInput,
     EndBatchResult,
     FinishRestInput,
@@ -111,11 +109,6 @@ class ScriptedBatch:
         """The client's server takes it."""
         return WebhookResult(204)
 
-    @activity.defn
-    async def start_waiting_batches(self, wanted: BatchSweepInput) -> BatchSweepResult:
-        """Some were waiting."""
-        return BatchSweepResult(3)
-
     @property
     def activities(self) -> list[Callable[..., Any]]:
         """All of them."""
@@ -126,7 +119,6 @@ class ScriptedBatch:
             self.finish_rest,
             self.end_batch,
             self.deliver_webhook,
-            self.start_waiting_batches,
             self.create_part,
             self.poll_part,
             self.cancel_part,

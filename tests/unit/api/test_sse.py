@@ -68,6 +68,7 @@ class Client:
 class Reply:
     """An answer of scripted pieces; a number is a wait in seconds, an error is raised."""
 
+    status = 200
     keep_alive = b": ping\n\n"
 
     def __init__(self, *pieces: bytes | float | Exception, stream: bool = True) -> None:

@@ -174,7 +174,6 @@ def test_p16_parallel_calls_can_be_switched_off() -> None:
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"background": True}, "background"),
         ({"background": "yes"}, "background"),
         ({"prompt": {"id": "p"}}, "prompt"),
         ({"conversation": "conv_1"}, "conversation"),
