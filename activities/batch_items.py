@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -49,6 +49,18 @@ _NO_END_SECONDS = 30 * 86_400.0
 _EXECUTABLE = frozenset({"validating", "in_progress"})
 
 
+@dataclass(frozen=True, slots=True)
+class WebhookPolicy:
+    """How notices are sent: signed with `secret`, to private addresses only where allowed."""
+
+    secret: str | None = None
+    allow_private: bool = False
+
+
+NO_WEBHOOK_POLICY = WebhookPolicy()
+"""Unsigned, to public addresses."""
+
+
 class PartsPlanner(Protocol):
     """Splits batches for Claude's Message Batches."""
 
@@ -70,7 +82,7 @@ class BatchActivities:
         execution: BatchExecution,
         *,
         parallelism: int,
-        webhook_secret: str | None = None,
+        webhooks: WebhookPolicy = NO_WEBHOOK_POLICY,
         parts: PartsPlanner | None = None,
     ) -> None:
         self._parts = parts
@@ -79,7 +91,7 @@ class BatchActivities:
         self._items = execution.items
         self._files = execution.files
         self._parallelism = parallelism
-        self._webhook_secret = webhook_secret
+        self._webhooks = webhooks
 
     @activity.defn
     async def plan_batch(self, wanted: BatchOf) -> BatchPlan:
@@ -181,8 +193,11 @@ class BatchActivities:
             if batch.webhook is None:
                 return WebhookResult(0)
             body = webhook_body(batch)
-            headers = webhook_headers(batch, body, self._webhook_secret)
-            return WebhookResult(await deliver(batch.webhook, body, headers))
+            headers = webhook_headers(batch, body, self._webhooks.secret)
+            status = await deliver(
+                batch.webhook, body, headers, allow_private=self._webhooks.allow_private
+            )
+            return WebhookResult(status)
 
     async def _chosen(self, batch: BatchRow) -> Choice:
         if batch.chosen_mode is not None:

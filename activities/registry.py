@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from activities.background_response import BackgroundActivities
-from activities.batch_items import BatchActivities
+from activities.batch_items import BatchActivities, WebhookPolicy
 from activities.batch_sweep import SweepActivities
 from activities.context_summary import ContextSummaryActivities
 from activities.message_batches import MessageBatchActivities
@@ -91,7 +91,7 @@ async def _batch(parts: WorkerParts) -> Activities:
     batches = BatchActivities(
         execution,
         parallelism=settings.batch_parallelism,
-        webhook_secret=secret(settings.webhook_secret),
+        webhooks=WebhookPolicy(secret(settings.webhook_secret), settings.webhook_allow_private),
         parts=upstream.parts,
     )
     message_batches = MessageBatchActivities(execution.batches, upstream.parts, upstream.results)

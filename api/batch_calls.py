@@ -7,7 +7,7 @@ from api.request_body import read_body
 from gateway import wire
 from gateway.batches.batches import Batches, Sent
 from gateway.context import Caller
-from gateway.errors import InvalidRequestError
+from gateway.errors import InvalidRequestError, RequestTooLargeError
 
 JSON_LINES = "application/x-ndjson"
 
@@ -30,5 +30,11 @@ def idempotency_key(request: Request) -> str | None:
 async def read_sent(request: Request, caller: Caller) -> Sent:
     """A create call with a JSON body."""
     limit = services_of(request).settings.max_body_bytes
-    data = await read_body(request.receive, context_of(request), limit)
+    try:
+        data = await read_body(request.receive, context_of(request), limit)
+    except RequestTooLargeError as error:
+        raise RequestTooLargeError(
+            f"{error.message}: larger batches go by file, see input_file_id of /v1/batch",
+            param=error.param,
+        ) from error
     return Sent(caller, wire.loads_object(data), data, idempotency_key(request))

@@ -10,6 +10,7 @@ from api.deps import require_caller
 from gateway.batches import short_form
 from gateway.batches.batches import Batches
 from gateway.context import Caller
+from gateway.errors import InvalidRequestError
 from gateway.wire import JSONObject
 
 router = APIRouter(tags=["batches"])
@@ -53,9 +54,17 @@ async def read_results(
     batches: BatchesOf,
     after: Annotated[int, Query(ge=-1)] = -1,
     limit: Annotated[int | None, Query(ge=1, le=1000)] = None,
+    follow: bool = False,
 ) -> Response:
-    """Finished items in the order of the requests; all of them, streamed, without a limit."""
+    """Finished items in the order of the requests; all of them, streamed, without a limit.
+
+    With `follow` in the order they are finished, until the batch has ended.
+    """
     batch = await batches.store.get(batch_id, caller.project.id)
+    if follow:
+        if limit is not None or after != -1:
+            raise InvalidRequestError("follow begins at the start, without a limit", param="follow")
+        return StreamingResponse(batches.followed(batch, short_form.line), media_type=JSON_LINES)
     if limit is not None:
         page = await batches.results_page(batch, after, limit)
         return Response(page, media_type=JSON_LINES)

@@ -23,6 +23,8 @@ from gateway.wire import JSON, JSONObject
 _WINDOW = timedelta(hours=24)
 _KEPT = timedelta(days=29)  # as long as Claude keeps results of its own batches
 _PAGE = 200
+_SOON_SECONDS, _LATER_SECONDS = 0.2, 2.0  # between looks at a batch that is followed
+_ALIVE_SECONDS = 15.0
 _FIRST_ERRORS = 5
 _OPENAI_ENDPOINTS = ENDPOINTS[:3]
 
@@ -171,6 +173,30 @@ class Batches:
         while page := await self.items.results(batch.id, after, _PAGE):
             yield b"".join([render(item) + b"\n" for item in page])
             after = page[-1].number
+
+    async def followed(
+        self, batch: BatchRow, render: Callable[[FinishedItem], bytes]
+    ) -> AsyncIterator[bytes]:
+        """The lines of all items, each when it is finished, until the batch has ended.
+
+        An empty line now and then keeps the connection alive. None of the database is held between.
+        """
+        last: FinishedItem | None = None
+        pause, silent = _SOON_SECONDS, 0.0
+        while True:
+            batch = await self.store.get(batch.id)
+            if page := await self.items.finished_after(batch.id, last, _PAGE):
+                yield b"".join([render(item) + b"\n" for item in page])
+                last, pause, silent = page[-1], _SOON_SECONDS, 0.0
+                continue
+            if batch.has_ended:
+                return
+            await asyncio.sleep(pause)
+            silent += pause
+            pause = min(2 * pause, _LATER_SECONDS)
+            if silent >= _ALIVE_SECONDS:
+                silent = 0.0
+                yield b"\n"
 
     async def results_page(self, batch: BatchRow, after: int, limit: int) -> bytes:
         """The lines of up to `limit` finished items in the short form."""

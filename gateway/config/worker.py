@@ -38,3 +38,7 @@ class WorkerSettings(BaseModel):
     webhook_secret: SecretStr | None = Field(
         default=None, description="Signs webhooks of batches (X-Gateway-Signature)"
     )
+    webhook_allow_private: bool = Field(
+        default=False,
+        description="Let webhooks reach loopback and private addresses, not only the internet",
+    )

@@ -5,7 +5,7 @@ from decimal import Decimal
 from gateway import wire
 from gateway.errors import ConflictError, GatewayError, UnavailableError
 from gateway.pipeline.background_vault import BackgroundVault
-from gateway.pipeline.unattended import told_error
+from gateway.pipeline.unattended import SUMMED, told_error
 from gateway.protocols.background import cancelled, failed, last_events, numbered
 from gateway.storage.background_store import BackgroundRow, BackgroundStore, Ended
 from gateway.usage.events import UsageEvent, close_record
@@ -16,16 +16,6 @@ CANCELLED = ConflictError("the response was cancelled", code="response_cancelled
 
 NOT_IN_TIME = UnavailableError("the response could not be made within 24 hours")
 """Why a response has no answer when no attempt says more."""
-
-_SUMMED = (
-    "input_tokens",
-    "output_tokens",
-    "cache_read_tokens",
-    "cache_write_5m_tokens",
-    "cache_write_1h_tokens",
-    "thinking_tokens",
-    "web_search_requests",
-)
 
 
 async def ended_without_answer(
@@ -85,7 +75,7 @@ def usage_row(
     row = close_record(event._replace(event_id=response_id))
     if earlier is None:
         return row
-    for name in _SUMMED:
+    for name in SUMMED:
         row[name] += earlier[name]
     costs = (row["cost_usd"], earlier["cost_usd"])
     if None not in costs:

@@ -24,23 +24,30 @@ Open = Callable[[RequestContext, bytes], Awaitable[Reply]]
 
 @dataclass(frozen=True, slots=True)
 class BatchItem:
-    """An item to execute: what a client of `endpoint` would have sent, and for whom."""
+    """An item to execute: what a client of `endpoint` would have sent, and for whom.
+
+    `attempts` counts the retries of the batch that the item was part of.
+    """
 
     batch_id: str
     number: int
     endpoint: str
     body: bytes
     caller: Caller
+    attempts: int = 0
 
     @property
     def id(self) -> str:
         """Names the item in usage rows and logs, and as a request."""
-        return item_id_of(self.batch_id, self.number)
+        return item_id_of(self.batch_id, self.number, self.attempts)
 
 
-def item_id_of(batch_id: str, number: int) -> str:
-    """What names an item in usage rows and logs, and as a request."""
-    return f"bi_{batch_id}_{number}"
+def item_id_of(batch_id: str, number: int, attempts: int) -> str:
+    """What names an item in usage rows and logs, and as a request.
+
+    A retry of the batch is another request: what the first one has cost stays counted.
+    """
+    return f"bi_{batch_id}_{number}" + (f"_{attempts}" if attempts else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +63,11 @@ class BatchItems:
         try:
             body = await self._answer(context, item)
         except GatewayError as error:
-            failed = self._failed(item, error)
-            wait = wait_after(error)
-            return failed if wait is None else NotYet(wait.why, wait.seconds, failed)
-        finally:
-            event = self.usage.take(item.id)
+            return self._judged(item, error, self.usage.take(item.id))
+        except BaseException:
+            _ = self.usage.take(item.id)
+            raise
+        event = self.usage.take(item.id)
         if event is None:
             raise RuntimeError("an answered item has left no usage")
         result = with_usage(
@@ -76,18 +83,21 @@ class BatchItems:
         finally:
             reply.settle()
 
-    def _failed(self, item: BatchItem, error: GatewayError) -> Answered:
-        event = self.usage.take(item.id) or refused_event(
+    def _judged(
+        self, item: BatchItem, error: GatewayError, event: UsageEvent | None
+    ) -> Answered | NotYet:
+        """What a failed item ends with, now or when no other try is left."""
+        wait = wait_after(error)
+        if wait is not None and event is not None:
+            self.usage.try_again(event)
+        used = event or refused_event(
             item.id, item.endpoint, item.caller.project.id, item.caller.key_id, error
         )
         result = ItemResult(
-            item.number,
-            FAILED,
-            error.status,
-            error=told_error(error),
-            request_id=item.id,
+            item.number, FAILED, error.status, error=told_error(error), request_id=item.id
         )
-        return Answered(with_usage(result, event), _row(item, event))
+        failed = Answered(with_usage(result, used), _row(item, used))
+        return failed if wait is None else NotYet(wait.why, wait.seconds, failed)
 
 
 def batch_openers(

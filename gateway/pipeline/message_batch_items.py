@@ -109,7 +109,7 @@ class MessageBatchItems:
 def _opened(batch: BatchRow, row: ItemRow) -> RequestOpened:
     """The item as a request, under an id that is the same however often it is made."""
     started_at, day = now()
-    item_id = item_id_of(batch.id, row.number)
+    item_id = item_id_of(batch.id, row.number, row.attempts)
     return RequestOpened(
         event_id=item_id,
         day=day,

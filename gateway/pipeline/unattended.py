@@ -17,6 +17,18 @@ from gateway.usage.events import (
 )
 from gateway.wire import JSONObject
 
+SUMMED = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+    "thinking_tokens",
+    "web_search_requests",
+)
+"""What the tries of a request have used together."""
+
+_MOST_EARLIER = 10_000
 _REFUSED_KEY_SECONDS = 60.0  # an operator has to mend it, and the work can wait
 _BUSY = frozenset({429, 503, 529})
 
@@ -59,6 +71,7 @@ class CollectedUsage:
 
     def __init__(self) -> None:
         self._events: dict[str, UsageEvent] = {}
+        self._earlier: dict[str, UsageEvent] = {}
 
     def open(self, opened: RequestOpened) -> None:
         """A request that is not finished is done again, so there is nothing to note."""
@@ -79,8 +92,28 @@ class CollectedUsage:
         self._events[event.request_id] = event
 
     def take(self, request_id: str) -> UsageEvent | None:
-        """The event of a request, which is forgotten here."""
-        return self._events.pop(request_id, None)
+        """The event of a request with what its earlier tries have used; it is forgotten here."""
+        event, earlier = self._events.pop(request_id, None), self._earlier.pop(request_id, None)
+        return event if earlier is None else summed(event, earlier)
+
+    def try_again(self, event: UsageEvent) -> None:
+        """The request failed and is made again: what it has used counts with its next event."""
+        if event.input_tokens == 0 and event.output_tokens == 0:
+            return
+        self._earlier[event.request_id] = event
+        while len(self._earlier) > _MOST_EARLIER:  # tries of these go on in another worker
+            del self._earlier[next(iter(self._earlier))]
+
+
+def summed(event: UsageEvent | None, earlier: UsageEvent) -> UsageEvent:
+    """The event of a request with what an earlier try of it has used."""
+    if event is None:
+        return earlier
+    tokens = {name: getattr(event, name) + getattr(earlier, name) for name in SUMMED}
+    cost = event.cost_usd
+    if cost is not None and earlier.cost_usd is not None:
+        cost += earlier.cost_usd
+    return event._replace(cost_usd=cost, **tokens)
 
 
 def refused_event(

@@ -48,7 +48,7 @@ class BatchExecution:
 
         async def execute(row: ItemRow) -> Answered | NotYet:
             return await self.pipelines.execute(
-                BatchItem(batch.id, row.number, batch.endpoint, row.body, caller)
+                BatchItem(batch.id, row.number, batch.endpoint, row.body, caller, row.attempts)
             )
 
         return execute

@@ -20,6 +20,7 @@ from sqlalchemy import (
     column,
     func,
     select,
+    tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -188,7 +189,7 @@ class BatchItemStore:
         statement = (
             update(batch_items)
             .where(batch_items.c.batch_id == batch_id, batch_items.c.state.in_((WAITING, RUNNING)))
-            .values(state=state, error=error, finished_at=func.now())
+            .values(state=state, error=error, finished_at=func.clock_timestamp())
             .returning(
                 batch_items.c.state,
                 batch_items.c.cost_usd,
@@ -245,6 +246,28 @@ class BatchItemStore:
             found = (await connection.execute(statement)).mappings().all()
         return [FinishedItem(**{**row, "result": _unpacked(row["result"])}) for row in found]
 
+    async def finished_after(
+        self, batch_id: str, last: FinishedItem | None, limit: int
+    ) -> list[FinishedItem]:
+        """Up to `limit` items that were finished after `last`, in the order they were finished.
+
+        Items are finished one transaction after the other, each at a later time, so that none can
+        appear behind a place that was read already.
+        """
+        finished_at, number = batch_items.c.finished_at, batch_items.c.number
+        statement = (
+            select(*(batch_items.c[name] for name in FinishedItem.__slots__))
+            .where(batch_items.c.batch_id == batch_id, finished_at.is_not(None))
+            .order_by(finished_at, number)
+            .limit(limit)
+        )
+        if last is not None:
+            place = tuple_(finished_at, number)
+            statement = statement.where(place > tuple_(last.finished_at, last.number))
+        async with database_errors(), self._engine.connect() as connection:
+            found = (await connection.execute(statement)).mappings().all()
+        return [FinishedItem(**{**row, "result": _unpacked(row["result"])}) for row in found]
+
     async def first_errors(self, batch_id: str, limit: int) -> list[JSONObject]:
         """The errors of the first failed items: `{"index", "custom_id", "error"}`."""
         statement = (
@@ -286,6 +309,8 @@ def _reopened(batch_id: str, count: int) -> Any:
             status="in_progress",
             failed=batches.c.failed - count,
             workflow_started_at=None,
+            # As long as it had at first.
+            expires_at=func.now() + (batches.c.expires_at - batches.c.created_at),
             **dict.fromkeys((*ended, "finalizing_at")),
         )
     )
@@ -338,7 +363,7 @@ def _store_statement() -> Any:
             batch_items.c.number == given.c.number,
             batch_items.c.state.in_((WAITING, RUNNING)),
         )
-        .values(error=cast(given.c.error, JSONB), finished_at=func.now(), **values)
+        .values(error=cast(given.c.error, JSONB), finished_at=func.clock_timestamp(), **values)
         .returning(
             *(
                 batch_items.c[name]

@@ -140,6 +140,13 @@ batch_items = Table(
     _integer("attempts"),
     _moment("finished_at"),
     Index("batch_items_state_idx", "batch_id", "state"),
+    Index(
+        "batch_items_finished_idx",
+        "batch_id",
+        "finished_at",
+        "number",
+        postgresql_where=text("finished_at is not null"),
+    ),
 )
 
 batch_parts = Table(

@@ -1,6 +1,7 @@
 """Connections to one server: made when needed, kept for the next request, closed in time."""
 
 import asyncio
+import ipaddress
 import socket
 import ssl
 import time
@@ -17,10 +18,18 @@ _NEXT_ADDRESS_SECONDS = 0.25  # RFC 8305: IPv6 may be there and lead nowhere
 _PORTS = {"http": 80, "https": 443}
 
 
-class ConnectionPool:
-    """The connections to the server of `base_url`, any number of them. Close it at the end."""
+class PrivateAddressError(OSError):
+    """The server has no address that may be connected to."""
 
-    def __init__(self, base_url: str) -> None:
+
+class ConnectionPool:
+    """The connections to the server of `base_url`, any number of them. Close it at the end.
+
+    `public_only`: connect to addresses of the internet only, whatever names stand for.
+    """
+
+    def __init__(self, base_url: str, *, public_only: bool = False) -> None:
+        self._public_only = public_only
         parts = urlsplit(base_url)
         self._host = parts.hostname or ""
         self._port = parts.port or _PORTS[parts.scheme]
@@ -65,6 +74,10 @@ class ConnectionPool:
     async def _connect(self) -> HTTPConnection:
         loop = asyncio.get_running_loop()
         addresses = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        if self._public_only:
+            addresses = [each for each in addresses if _is_public(str(each[4][0]))]
+            if not addresses:
+                raise PrivateAddressError(f"{self._host} has no public address")
         connected = await aiohappyeyeballs.start_connection(
             addresses, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, interleave=1, loop=loop
         )
@@ -81,3 +94,11 @@ class ConnectionPool:
             raise
         self._all.add(connection)
         return connection
+
+
+def _is_public(address: str) -> bool:
+    """True for an address of the internet; IPv4 inside IPv6 counts as what it leads to."""
+    found = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(found, ipaddress.IPv6Address):
+        found = found.ipv4_mapped or found.sixtofour or found
+    return found.is_global and not found.is_multicast

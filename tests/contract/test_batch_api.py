@@ -17,17 +17,10 @@ import pytest
 from gateway import wire
 from gateway.batches import openai_form
 from gateway.security.keys import hash_key
-from gateway.storage.batch_items_store import BatchItemStore, ItemResult
-from gateway.storage.batch_store import BatchStore
-from gateway.storage.batch_tables import FAILED, SUCCEEDED
+from gateway.storage.batch_items_store import BatchItemStore
 from gateway.storage.database import create_engine
-from tests.contract.harness.gateway import PROMPT_CANARY, Gateway, frozen
-
-MODEL = "claude-sonnet-5-5"
-
-
-def chat(text: str = "hello") -> dict[str, Any]:
-    return {"model": MODEL, "messages": [{"role": "user", "content": text}]}
+from tests.contract.harness.batches import MODEL, chat, done, failed, finish, nothing_executed
+from tests.contract.harness.gateway import PROMPT_CANARY, Gateway
 
 
 def line(number: int, **fields: Any) -> bytes:
@@ -43,18 +36,8 @@ def line(number: int, **fields: Any) -> bytes:
 
 @pytest.fixture(autouse=True, scope="module")
 def _nothing_is_executed(gateway: Gateway) -> Iterator[None]:
-    """Items are finished by the tests, which need to know when; nothing is left for others."""
-
-    async def end_all() -> None:
-        connection = await asyncpg.connect(gateway.environment["DATABASE_URL"])
-        try:
-            await connection.execute("update batches set status = 'cancelled'")
-        finally:
-            await connection.close()
-
-    with frozen(*gateway.pids["worker"]):
+    with nothing_executed(gateway):
         yield
-        asyncio.run(end_all())
 
 
 @pytest.fixture
@@ -62,30 +45,6 @@ def claude(gateway: Gateway) -> Iterator[anthropic.Anthropic]:
     root = gateway.base_url.removesuffix("/v1")
     with anthropic.Anthropic(base_url=root, api_key=gateway.api_key, max_retries=0) as sdk:
         yield sdk
-
-
-def finish(gateway: Gateway, batch_id: str, results: list[ItemResult], *statuses: str) -> None:
-    """What the workflow of the batch would write."""
-
-    async def write() -> None:
-        engine = create_engine(gateway.environment["DATABASE_URL"])
-        try:
-            await BatchItemStore(engine).store_results(batch_id, results, {})
-            for status in statuses:
-                await BatchStore(engine).set_status(batch_id, status)
-        finally:
-            await engine.dispose()
-
-    asyncio.run(write())
-
-
-def done(number: int, body: dict[str, Any] | None = None) -> ItemResult:
-    return ItemResult(number, SUCCEEDED, 200, wire.dumps(body or {"n": number}), request_id="req_1")
-
-
-def failed(number: int) -> ItemResult:
-    error = {"code": "invalid_value", "message": "no", "param": None, "status": 400}
-    return ItemResult(number, FAILED, 400, None, error, "req_2")
 
 
 def test_files_of_the_openai_client(client: openai.OpenAI) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -133,6 +134,38 @@ async def test_retry_takes_failed_items_only(engine: AsyncEngine) -> None:
     assert [each.id for each in await batches.not_started(10)] == [row.id]
     taken = await store.take(row.id, 0, 1)
     assert [(item.number, item.attempts) for item in taken] == [(1, 1)]
+
+
+async def test_a_retry_has_as_much_time_as_the_batch_had(engine: AsyncEngine) -> None:
+    batches, store = BatchStore(engine), BatchItemStore(engine)
+    past = datetime.now(UTC) - timedelta(hours=1)
+    row, _ = await batches.create_batch(new(expires_at=past), items(1))
+    async with engine.begin() as connection:
+        await connection.execute(
+            text("update batches set created_at = :at where id = :id"),
+            {"at": past - timedelta(hours=24), "id": row.id},
+        )
+    await store.store_results(row.id, [done(0, FAILED)], {})
+    await batches.set_status(row.id, "expired")
+    assert await store.retry_failed(row.id) == 1
+    again = (await batches.get(row.id)).expires_at
+    assert again is not None
+    assert timedelta(hours=23, minutes=59) < again - datetime.now(UTC) <= timedelta(hours=24)
+
+
+async def test_items_are_read_in_the_order_they_were_finished(engine: AsyncEngine) -> None:
+    batches, store = BatchStore(engine), BatchItemStore(engine)
+    row, _ = await batches.create_batch(new(), items(5))
+    assert await store.finished_after(row.id, None, 9) == []
+    await store.store_results(row.id, [done(3), done(1)], {})
+    first = await store.finished_after(row.id, None, 9)
+    assert {item.number for item in first} == {1, 3}
+    await store.store_results(row.id, [done(0)], {})
+    await store.store_results(row.id, [done(4), done(2)], {})
+    rest = await store.finished_after(row.id, first[-1], 2)
+    rest += await store.finished_after(row.id, rest[-1], 2)
+    assert rest[0].number == 0
+    assert {item.number for item in rest[1:]} == {2, 4}
 
 
 async def test_pages_of_batches(engine: AsyncEngine) -> None:

@@ -54,6 +54,7 @@ def environment(
         "CIRCUIT_BREAKER_ENABLED": "0",
         "GATEWAY_API_KEY": "a key of the tests",
         "WEBHOOK_SECRET": "a secret of webhooks",
+        "WEBHOOK_ALLOW_PRIVATE": "1",
     }
 
 

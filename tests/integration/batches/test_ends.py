@@ -8,11 +8,12 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway import wire
 from gateway.storage.batch_items_store import BatchItemStore
-from gateway.storage.batch_store import BatchStore
+from gateway.storage.batch_store import BatchRow, BatchStore
 from gateway.storage.batch_tables import FAILED, SUCCEEDED
 from gateway.storage.file_store import FileStore
 from tests.contract.harness.simulator import Simulator
@@ -67,6 +68,16 @@ async def test_a_poisoned_item_fails_alone(
     assert all(error["error"]["status"] >= 500 for error in errors)
 
 
+async def paid(engine: AsyncEngine, batch: BatchRow) -> tuple[int, int]:
+    """Tokens in the usage rows of a batch."""
+    statement = text(
+        "select sum(input_tokens), sum(output_tokens) from usage_events where batch_id = :id"
+    )
+    async with engine.connect() as connection:
+        row = (await connection.execute(statement, {"id": batch.id})).one()
+        return int(row[0]), int(row[1])
+
+
 async def test_failed_items_are_executed_again_after_a_retry(
     engine: AsyncEngine, durable: TemporalEngine, worker: BatchWorker, simulator: Simulator
 ) -> None:
@@ -83,6 +94,31 @@ async def test_failed_items_are_executed_again_after_a_retry(
     row = await ended(engine, batch)
     assert (row.status, row.succeeded, row.failed) == ("completed", 3, 0)
     assert await states(engine, batch) == {SUCCEEDED: 3}
+    # Three items, and the two that were paid for again.
+    assert await usage(engine, batch) == (5, 5)
+    assert await paid(engine, batch) == (row.input_tokens, row.output_tokens)
+
+
+async def test_an_answer_that_breaks_off_is_tried_again_and_counted_with_it(
+    engine: AsyncEngine, durable: TemporalEngine, worker: BatchWorker, simulator: Simulator
+) -> None:
+    simulator.script(
+        {
+            "match": {"contains": "breaks"},
+            "blocks": [{"type": "text", "text": "lost"}],
+            "delivery": {"cut_events": 4},
+        }
+    )
+    await worker.start("batch")
+    batch = await accepted(engine, ["[[sim:text a]] breaks"])
+    await started(durable, batch)
+    row = await ended(engine, batch)
+    assert (row.status, row.succeeded) == ("completed", 1)
+    assert await usage(engine, batch) == (1, 1)
+    (item,) = await BatchItemStore(engine).results(batch.id, -1, 2)
+    said = wire.loads(item.result or b"")["usage"]["prompt_tokens"]
+    assert (await paid(engine, batch))[0] == 2 * said
+    assert await paid(engine, batch) == (row.input_tokens, row.output_tokens)
 
 
 async def test_a_batch_of_openais_form_gets_its_files(

@@ -1,0 +1,60 @@
+"""Batches that are followed, too large, or switched off."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from gateway import wire
+from tests.contract.harness.batches import MODEL, chat, done, failed, finish, nothing_executed
+from tests.contract.harness.gateway import Gateway, api_beside
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _nothing_is_executed(gateway: Gateway) -> Iterator[None]:
+    with nothing_executed(gateway):
+        yield
+
+
+def test_results_are_followed_until_the_batch_has_ended(
+    gateway: Gateway, http: httpx2.Client
+) -> None:
+    made = http.post("/v1/batch", json={"requests": [chat() for _ in range(4)]}).json()
+    path = f"/v1/batch/{made['id']}/results"
+    assert http.get(path, params={"follow": "1", "limit": 1}).status_code == 400
+    finish(gateway, made["id"], [done(2)], "in_progress")
+    with http.stream("GET", path, params={"follow": "1"}) as answer:
+        lines = (wire.loads(line) for line in answer.iter_lines() if line)
+        assert next(lines)["index"] == 2
+        finish(gateway, made["id"], [failed(0)])
+        assert next(lines)["index"] == 0
+        finish(gateway, made["id"], [done(3), done(1)], "finalizing", "completed")
+        assert {line["index"] for line in lines} == {1, 3}
+    with http.stream("GET", path, params={"follow": "1"}) as answer:
+        assert len([line for line in answer.iter_lines() if line]) == 4
+
+
+def test_a_batch_that_is_too_large_is_told_to_go_by_file(gateway: Gateway, tmp_path: Path) -> None:
+    with (
+        api_beside(gateway, tmp_path, MAX_BODY_BYTES="100000") as small,
+        small.http() as http,
+    ):
+        answer = http.post("/v1/batch", json={"requests": [chat("x" * 1000)] * 200})
+    assert answer.status_code == 413
+    assert "input_file_id" in answer.json()["error"]["message"]
+
+
+def test_batches_can_be_switched_off(gateway: Gateway, tmp_path: Path) -> None:
+    with (
+        api_beside(gateway, tmp_path, ENABLE_BATCH_API="0") as without,
+        without.http() as http,
+    ):
+        for path in ("/v1/batch", "/v1/batches", "/v1/files", "/v1/messages/batches"):
+            for method in ("GET", "POST"):
+                answer = http.request(method, path)
+                assert answer.status_code == 404, path
+                error = answer.json()["error"]
+                assert error["type"] in ("not_found_error", "invalid_request_error"), error
+        ask = {"model": MODEL, "input": "[[sim:text still there]]"}
+        assert http.post("/v1/responses", json=ask).status_code == 200
