@@ -113,10 +113,14 @@ async def usage(engine: AsyncEngine, batch: BatchRow) -> tuple[int, int]:
 
 
 class BatchWorker:
-    """A running `python worker.py --task-queue batch --task-queue maintenance`."""
+    """A running `python worker.py --task-queue batch --task-queue maintenance`.
+
+    `program` is the directory that its worker.py is in.
+    """
 
     def __init__(self, directory: Path, **environment: str) -> None:
         self._directory = directory
+        self.program = ROOT
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -131,7 +135,13 @@ class BatchWorker:
         with (self._directory / "worker.log").open("ab") as log:
             self._process = await asyncio.to_thread(
                 subprocess.Popen,
-                [sys.executable, "worker.py", "--ready-file", str(ready), *arguments],
+                [
+                    sys.executable,
+                    str(self.program / "worker.py"),
+                    "--ready-file",
+                    str(ready),
+                    *arguments,
+                ],
                 cwd=ROOT,
                 env={**os.environ, **self._environment},
                 stdout=log,
