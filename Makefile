@@ -54,7 +54,7 @@ bench-batches: dev ## how fast one worker executes a batch, and what it leaves i
 bench-savings: dev ## what the gateway saves on recorded sessions: SESSIONS=DIR, else on made ones
 	$(BIN)/python -m bench.savings $(SESSIONS) $(ARGS)
 
-faults: dev ## kill, freeze and cut off every part under load; writes docs/reliability.md; 20 minutes
+faults: dev ## kill, freeze and cut off every part under load; writes docs/reliability.md; 13 minutes
 	$(BIN)/python -m tests.faults
 
 soak: dev ## ten minutes of load, to see that nothing grows: ARGS="--seconds 60"

@@ -25,15 +25,19 @@ MOST_LOG_BYTES = 400_000
 MOST_GROWTH_MB = 80.0
 
 
-def _killed(stack: Stack, part: str) -> None:
+def killed(stack: Stack, part: str) -> None:
+    """kill -9 of one process."""
     stack.kill(part)
 
 
-def _restarted(stack: Stack, part: str) -> None:
+def restarted(stack: Stack, part: str) -> None:
+    """An orderly end."""
     stack.restart(part)
 
 
-def _frozen(seconds: float) -> Hurt:
+def frozen(seconds: float) -> Hurt:
+    """SIGSTOP for so long."""
+
     def hurt(stack: Stack, part: str) -> None:
         with stack.frozen(part):
             time.sleep(seconds)
@@ -41,7 +45,9 @@ def _frozen(seconds: float) -> Hurt:
     return hurt
 
 
-def _closed(seconds: float) -> Hurt:
+def network_away(seconds: float) -> Hurt:
+    """A port that refuses everybody for so long."""
+
     def hurt(stack: Stack, part: str) -> None:
         proxy = stack.proxies[part]
         proxy.close_port()
@@ -107,14 +113,14 @@ def _cells(freeze_seconds: float) -> list[Cell]:
             bound = lambda _: in_flight  # noqa: E731
         if part == "simulator":
             bound = None
-        cells.append(Cell(part, "kill -9", _killed, bound))
-        cells.append(Cell(part, f"SIGSTOP {freeze_seconds:.0f} s", _frozen(freeze_seconds), bound))
+        cells.append(Cell(part, "kill -9", killed, bound))
+        cells.append(Cell(part, f"SIGSTOP {freeze_seconds:.0f} s", frozen(freeze_seconds), bound))
         orderly = (lambda _: 0) if part == "api" else bound
-        cells.append(Cell(part, "restart", _restarted, orderly))
+        cells.append(Cell(part, "restart", restarted, orderly))
         if part == "worker":
             continue  # nobody connects to it
         if part != "api":  # nobody can be served over a port that is closed
-            cells.append(Cell(part, "port closed 5 s", _closed(5.0), bound))
+            cells.append(Cell(part, "port closed 5 s", network_away(5.0), bound))
             cells.append(Cell(part, "connections cut", _cut, bound))
         slow_bound = None if part == "simulator" else (lambda _: 0)
         cells.append(Cell(part, "150 ms late", _weather(slow, 5.0), slow_bound))

@@ -22,6 +22,12 @@ from tests.integration.stack_command import COMMAND, Up
 
 SERVERS = ("valkey", "postgres", "temporal")
 API_PROCESSES = 2
+_SETTINGS = {
+    "RATE_LIMIT_RPM": "1000000",
+    "CIRCUIT_BREAKER_TIMEOUT": "2",
+    "UPSTREAM_TIMEOUT_SECONDS": "5",
+    "LOG_LEVEL": "info",
+}
 
 
 class SimulatorProcess:
@@ -178,6 +184,7 @@ def running_stack(home: Path) -> Iterator[Stack]:
                 prefix=dies_with_us(),
                 ANTHROPIC_BASE_URL=upstream,
                 ANTHROPIC_API_KEY=UPSTREAM_KEY,
+                **_SETTINGS,
             )
         )
         servers = gateway_of(up.wait_ready())
@@ -210,13 +217,7 @@ def _with_api(
     own, port = home / "api", free_port()
     (own / "journal").mkdir(parents=True)
     has_own_disk = _mounted(own / "journal", exits)
-    settings = {
-        "DATA_DIR": str(own),
-        "RATE_LIMIT_RPM": "1000000",
-        "CIRCUIT_BREAKER_TIMEOUT": "2",
-        "UPSTREAM_TIMEOUT_SECONDS": "5",
-        "LOG_LEVEL": "info",
-    }
+    settings = {"DATA_DIR": str(own), **_SETTINGS}
     with (own / "api.log").open("wb") as log:
         process = subprocess.Popen(
             [
