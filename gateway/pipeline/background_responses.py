@@ -134,6 +134,7 @@ class BackgroundResponses:
             shown=self.vault.seal(project, response_id, "shown", wire.dumps(shown)),
             idempotency_key=_idempotency_key(context),
             body_digest=hashlib.sha256(data).digest(),
+            created_at=now,
             expires_at=now + _WINDOW,
             kept_until_at=now + timedelta(days=self.kept_days),
         )

@@ -95,7 +95,7 @@ class BackgroundRuns:
         sealed = await self.store.request(row.id)
         body = self.vault.open(row.project_id, row.id, "request", sealed)
         context = RequestContext(row.id, row.endpoint, {}, time.monotonic(), caller)
-        kept = KeptAs(row.id, row.next_event)
+        kept = KeptAs(row.id, int(row.created_at.timestamp()), row.next_event)
         reply = await self.openers[row.endpoint](context, body, kept)
         try:
             return await self._recorded(row, reply)

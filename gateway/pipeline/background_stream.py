@@ -6,7 +6,7 @@ Any API process can give it, from any event on, to any number of clients.
 import asyncio
 import time
 
-from gateway.errors import ConflictError, GatewayError
+from gateway.errors import ConflictError, GatewayError, NotFoundError, UnavailableError
 from gateway.pipeline.background_vault import BackgroundVault
 from gateway.protocols.background import told_events
 from gateway.storage.background_store import BackgroundRow, BackgroundStore, EventRow
@@ -42,7 +42,14 @@ class BackgroundStream:
         deadline = time.monotonic() + _LATER_SECONDS
         while not self._finished:
             begin = self._begin
-            self._row, events = await self._store.read(self._row.id, begin, _ROWS)
+            try:
+                self._row, events = await self._store.read(self._row.id, begin, _ROWS)
+            except UnavailableError:
+                await asyncio.sleep(_LATER_SECONDS)
+                return b""  # the stream outlives a restart of PostgreSQL
+            except NotFoundError as error:  # it was deleted
+                self._finished = True
+                return self._told(error)
             if 0 <= self._after < self._row.first_event:
                 return self._overtaken()
             if self._begin != begin:

@@ -45,11 +45,10 @@ class ChatPipeline:
         """The reply to a chat completion that is promised under an id."""
         account, started = await self._begin(context, body, wire.loads_object)
         plan = replace(started.prepared.plan, completion_id=kept.id)
-        created = int(time.time())
-        translator = ChatStream(plan, created, kept.id)
+        translator = ChatStream(plan, kept.created_at, kept.id)
 
         def whole(collected: MessageAssembler) -> bytes:
-            return wire.dumps(answer(collected.message, collected.meter, plan, created))
+            return wire.dumps(answer(collected.message, collected.meter, plan, kept.created_at))
 
         reply = KeptReply(started.begun, translator, whole, account.settle, started.listener)
         account.began(translator.meter)

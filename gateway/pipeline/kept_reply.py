@@ -13,10 +13,12 @@ from gateway.protocols.shared.assemble import MessageAssembler
 class KeptAs:
     """The identity of an answer that was promised before it began.
 
-    `id` is the one the client knows; events of the stream are numbered from `first_event`.
+    `id` is the one the client knows, `created_at` the moment in Unix seconds; events of the stream
+    are numbered from `first_event`.
     """
 
     id: str
+    created_at: int
     first_event: int
 
 

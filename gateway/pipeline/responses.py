@@ -107,7 +107,12 @@ class ResponsesPipeline:
         """The reply to a request that is promised under an id; `final` is what is stored."""
         request, account, started = await self._begin(context, body)
         frame = _frame(request, started.prepared, kept.id)
-        envelope = replace(frame.envelope, background=True, first_event=kept.first_event)
+        envelope = replace(
+            frame.envelope,
+            background=True,
+            first_event=kept.first_event,
+            created_at=kept.created_at,
+        )
         frame = replace(frame, envelope=envelope)
         translator = ResponsesStream(frame)
         whole = self._whole(context, request, frame)
@@ -136,7 +141,7 @@ class ResponsesPipeline:
     def _whole(
         self, context: RequestContext, request: _Request, frame: AnswerFrame
     ) -> Callable[[MessageAssembler], Answer]:
-        created = int(frame.envelope.clock())
+        created = frame.envelope.created()
 
         def whole(collected: MessageAssembler) -> Answer:
             answered = answer(collected.message, collected.meter, frame, created)

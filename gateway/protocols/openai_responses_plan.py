@@ -44,7 +44,8 @@ class ResponseEnvelope:
 
     `response_id` begins with "resp_" and is not to be guessed; the ids of the output items are made
     of it. `clock` gives Unix seconds. Without `seal` no reasoning can come back. A `background`
-    response may go on from the events of an earlier attempt, which `first_event` follows.
+    response was created before its answer began, and may go on from the events of an earlier
+    attempt, which `first_event` follows.
     """
 
     response_id: str
@@ -52,6 +53,11 @@ class ResponseEnvelope:
     seal: ThinkingSeal | None = None
     background: bool = False
     first_event: int = 0
+    created_at: int | None = None
+
+    def created(self) -> int:
+        """When the Response was created, in Unix seconds; now, unless it was before."""
+        return int(self.clock()) if self.created_at is None else self.created_at
 
 
 @dataclass(frozen=True, slots=True)

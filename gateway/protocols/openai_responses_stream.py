@@ -82,7 +82,7 @@ class ResponsesStream:
         self.failure: UpstreamError | None = None
         self.items: list[JSONObject] = []
         self._frame = frame
-        self._created = int(frame.envelope.clock())
+        self._created = frame.envelope.created()
         self._events = EventWriter(frame.envelope.first_event)
         self._ending: JSONObject | None = None
         self._chain = frame.plan.chain

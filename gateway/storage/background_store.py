@@ -40,6 +40,7 @@ class NewBackground:
     shown: str
     idempotency_key: str | None
     body_digest: bytes
+    created_at: datetime
     expires_at: datetime
     kept_until_at: datetime
     status: str = "queued"

@@ -1,20 +1,18 @@
 """Claude's Message Batches, through the official package.
 
-No retries here: whoever calls this has a durable engine that tries again. Bodies go out and come in
-as bytes, since the package's own reading of results takes a line 64 bytes at a time.
+Bodies go out and come in as bytes, since the package's own reading of results takes a line 64
+bytes at a time.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
-from typing import Any, Self
-
-import anthropic
+from typing import Any
 
 from gateway import wire
 from gateway.errors import UpstreamCutError, UpstreamError
+from gateway.upstream.package_client import PackageClient
 from gateway.upstream.package_errors import upstream_errors
 from gateway.wire import JSONObject
 
@@ -33,27 +31,8 @@ class UpstreamBatch:
     created_at: datetime
 
 
-class MessageBatchClient:
+class MessageBatchClient(PackageClient):
     """The Message Batches of one upstream. Use `async with`. Every method raises UpstreamError."""
-
-    def __init__(self, base_url: str, api_key: str, *, timeout_seconds: float) -> None:
-        self._client = anthropic.AsyncAnthropic(
-            api_key=api_key,
-            base_url=base_url.rstrip("/").removesuffix("/v1"),
-            max_retries=0,
-            timeout=timeout_seconds,
-        )
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._client.close()
 
     async def create(self, requests: Sequence[bytes]) -> UpstreamBatch:
         """A batch of `{"custom_id", "params"}` in JSON.

@@ -1,17 +1,13 @@
 """Claude's API for work that no client waits for: whole answers, through the official package.
 
-No retries here: whoever calls this has a durable engine that tries again. Nothing is streamed, so
-`max_tokens` has to stay below what the package allows without.
+Nothing is streamed, so `max_tokens` has to stay below what the package allows without.
 """
 
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
-
-import anthropic
 
 from gateway import wire
 from gateway.protocols.shared.usage import UsageMeter
+from gateway.upstream.package_client import PackageClient
 from gateway.upstream.package_errors import upstream_errors
 from gateway.wire import JSONObject
 
@@ -27,27 +23,8 @@ class Answered:
     usage: UsageMeter
 
 
-class MessagesClient:
+class MessagesClient(PackageClient):
     """Asks one upstream. Use `async with`."""
-
-    def __init__(self, base_url: str, api_key: str, *, timeout_seconds: float) -> None:
-        self._client = anthropic.AsyncAnthropic(
-            api_key=api_key,
-            base_url=base_url.rstrip("/").removesuffix("/v1"),
-            max_retries=0,
-            timeout=timeout_seconds,
-        )
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._client.close()
 
     async def list_models(self) -> None:
         """Ask for something that costs nothing. Raises UpstreamError."""

@@ -40,6 +40,7 @@ async def test_a_response_is_made_while_its_client_does_something_else(
     done = ended(client, asked.id)
     assert (done.id, done.status, done.output_text) == (asked.id, "completed", "forty-two")
     assert (done.metadata, done.background) == ({"job": "7"}, True)
+    assert done.created_at == asked.created_at
     assert done.usage is not None
     items = client.responses.input_items.list(asked.id).data
     assert [item.to_dict()["content"][0]["text"] for item in items] == [text]  # type: ignore[index]
@@ -364,7 +365,11 @@ def test_a_response_is_deleted_with_all_that_was_said(
         model=MODEL, input="[[sim:deltas count=600 interval=0.1]]", background=True
     )
     until(lambda: client.responses.retrieve(asked.id).status == "in_progress", "it has begun")
-    client.responses.delete(asked.id)
+    with events_of(gateway, f"/v1/responses/{asked.id}") as stream:
+        next(stream)
+        client.responses.delete(asked.id)
+        last = wire.loads(list(stream)[-1].data)
+    assert last["type"] == "response.failed" or last["code"] == "response_not_found"
     with pytest.raises(openai.NotFoundError):
         client.responses.retrieve(asked.id)
     with pytest.raises(openai.NotFoundError):

@@ -47,6 +47,7 @@ def new(vault: BackgroundVault, **fields: Any) -> NewBackground:
         "shown": vault.seal("default", response_id, "shown", SHOWN),
         "idempotency_key": None,
         "body_digest": b"1",
+        "created_at": now,
         "expires_at": now + timedelta(hours=24),
         "kept_until_at": now + timedelta(days=30),
         **fields,
