@@ -104,6 +104,7 @@ def main(arguments: list[str] | None = None) -> None:
         ws="none",
         lifespan="on",
         access_log=False,
+        log_config=None,  # the application's own, which never shows what a client sent
         server_header=False,
         date_header=False,
         proxy_headers=False,

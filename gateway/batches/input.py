@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from gateway import wire
 from gateway.batches.checks import ItemChecks
 from gateway.errors import InvalidRequestError
+from gateway.protocols.shared.reading import storable
 from gateway.storage.batch_items_store import NewItem
 from gateway.wire import JSON, JSONObject
 
@@ -49,6 +50,7 @@ class _Names:
     def take(self, given: JSON, path: str, *, strict: bool = False) -> str:
         if not isinstance(given, str) or not given:
             raise InvalidRequestError(f"{path} must be a string", param=path, code="invalid_type")
+        storable(given, path)
         if strict and not _ANTHROPIC_ID(given):
             raise InvalidRequestError(
                 f"{path} must have 1 to 64 letters, digits, _ and -", param=path

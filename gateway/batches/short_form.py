@@ -9,7 +9,7 @@ from gateway.batches.checks import ENDPOINTS
 from gateway.batches.input import MAX_ITEMS, Asked
 from gateway.durable import batch_workflow_id
 from gateway.errors import InvalidRequestError
-from gateway.protocols.shared.reading import invalid, optional_string, wrong_type
+from gateway.protocols.shared.reading import invalid, optional_string, storable, wrong_type
 from gateway.storage.batch_items_store import FinishedItem
 from gateway.storage.batch_store import BatchRow
 from gateway.storage.batch_tables import CANCELLED, EXPIRED, FAILED, SUCCEEDED
@@ -54,6 +54,7 @@ def read_short(body: JSONObject) -> ShortRequest:
     webhook = optional_string(body.get("webhook"), "webhook")
     if webhook is not None and (not _WEBHOOK(webhook) or len(webhook) > 2000):
         raise invalid("webhook", "must be an http or https address")
+    storable(f"{webhook or ''}{file_id or ''}", "webhook" if webhook else "input_file_id")
     parallelism, metadata = _parallelism(body.get("parallelism")), read_metadata(body)
     return ShortRequest(requests, file_id, endpoint, mode, parallelism, metadata, webhook)
 
@@ -81,6 +82,7 @@ def read_metadata(body: JSONObject) -> JSONObject | None:
     for name, value in metadata.items():
         if len(name) > 64 or not isinstance(value, str) or len(value) > 512:
             raise invalid("metadata", "has names of 64 and texts of 512 characters at most")
+        storable(name + value, "metadata")
     return metadata
 
 

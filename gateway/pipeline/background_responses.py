@@ -94,12 +94,8 @@ class BackgroundResponses:
         self, context: RequestContext, endpoint: str, asked: JSONObject, data: bytes
     ) -> LiveReply:
         """The reply to a request that is stored now, or was before under the same key."""
-        if endpoint == CHAT:
-            self.chat.check(data)
-        elif optional_bool(asked.get("store"), "store") is False:
-            raise invalid("store", "must not be false: a response in the background is stored")
-        else:
-            await self.responses.check(context, data)
+        with self.chat.live.accounting.refusals(context):
+            await self._check(context, endpoint, asked, data)
         streamed = bool(asked.pop("stream", False))
         asked.pop("background", None)
         new = self._new(context, endpoint, asked, data)
@@ -117,6 +113,17 @@ class BackgroundResponses:
             return BackgroundStream(self.store, self.vault, row, -1)
         shown = await self._shown(row)
         return Accepted(shown, 202 if endpoint == CHAT and not row.has_ended else 200)
+
+    async def _check(
+        self, context: RequestContext, endpoint: str, asked: JSONObject, data: bytes
+    ) -> None:
+        """Raises what the request would be refused with later."""
+        if endpoint == CHAT:
+            self.chat.check(data)
+        elif optional_bool(asked.get("store"), "store") is False:
+            raise invalid("store", "must not be false: a response in the background is stored")
+        else:
+            await self.responses.check(context, data)
 
     def _new(
         self, context: RequestContext, endpoint: str, asked: JSONObject, data: bytes

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from gateway.errors import InternalError, UnavailableError
+from gateway.errors import InternalError, InvalidRequestError, UnavailableError
 
 POOL_SIZE = 5
 """Connections a process keeps; none is used by a live request."""
@@ -64,7 +64,8 @@ def async_url(database_url: str) -> str:
 
 @contextlib.asynccontextmanager
 async def database_errors() -> AsyncIterator[None]:
-    """Turns what the driver raises into UnavailableError (down, slow) or InternalError.
+    """Turns what the driver raises into UnavailableError (down, slow), InvalidRequestError (a text
+    that no text of the database can be: it came from a client) or InternalError.
 
     The message carries no address, statement or value; the cause is chained for the log.
     """
@@ -87,11 +88,26 @@ async def database_errors() -> AsyncIterator[None]:
         broken = isinstance(error, DBAPIError) and not state
         if broken or state[:2] in _SERVER_STATES:
             raise UnavailableError("the database does not answer", detail=state) from error
+        if state in _BAD_TEXT or _could_not_be_encoded(error):
+            raise InvalidRequestError(UNSTORABLE, detail=state) from error
         raise InternalError("the database refused a statement", detail=state) from error
 
 
+UNSTORABLE = "a text holds NUL or half of a surrogate pair, which no stored text can have"
+"""Said of names and labels of clients; prompts may hold anything."""
+
+# Character not in repertoire, untranslatable character.
+_BAD_TEXT = frozenset({"22021", "22P05"})
 # Connection exception, insufficient resources, operator intervention, system error.
 _SERVER_STATES = frozenset({"08", "53", "57", "58"})
+
+
+def _could_not_be_encoded(error: BaseException) -> bool:
+    """True when the driver found half of a surrogate pair in a value."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, UnicodeEncodeError):
+        cause = cause.__cause__
+    return cause is not None
 
 
 def sqlstate(error: SQLAlchemyError) -> str:

@@ -1,4 +1,4 @@
-"""Batches that are followed, too large, or switched off."""
+"""Batches that are followed, too large, switched off, or named by what no text can be."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,3 +58,35 @@ def test_batches_can_be_switched_off(gateway: Gateway, tmp_path: Path) -> None:
                 assert error["type"] in ("not_found_error", "invalid_request_error"), error
         ask = {"model": MODEL, "input": "[[sim:text still there]]"}
         assert http.post("/v1/responses", json=ask).status_code == 200
+
+
+@pytest.mark.parametrize("escape", [b"\\u0000", b"\\ud800"])
+def test_names_that_no_text_can_have_are_refused(http: httpx2.Client, escape: bytes) -> None:
+    requests = [chat()]
+    for body, param in (
+        ({"requests": requests, "metadata": {"a": "_X_"}}, "metadata"),
+        ({"requests": requests, "metadata": {"_X_": "a"}}, "metadata"),
+        ({"requests": [{**chat(), "custom_id": "a_X_"}]}, "requests[0].custom_id"),
+        ({"requests": requests, "webhook": "http://x/_X_"}, "webhook"),
+        ({"input_file_id": "file-_X_"}, "input_file_id"),
+    ):
+        sent = wire.dumps(body).replace(b"_X_", escape)
+        answer = http.post("/v1/batch", content=sent)
+        assert answer.status_code == 400, answer.text
+        assert answer.json()["error"]["param"] == param
+
+
+def test_places_that_no_text_can_be_are_refused(http: httpx2.Client) -> None:
+    for path in (
+        "/v1/batch/batch_%00",
+        "/v1/batch?after=%00",
+        "/v1/files/file-%00",
+        "/v1/batches/batch_%00",
+        "/v1/messages/batches/msgbatch_%00",
+        "/v1/responses/resp_%00",
+        "/v1/responses/resp_bg%00",
+        "/v1/chat/completions/chatcmpl-bg%00",
+    ):
+        assert http.get(path).status_code == 400, path
+    ask = {"model": MODEL, "input": "x", "previous_response_id": "resp_\0"}
+    assert http.post("/v1/responses", json=ask).status_code == 400

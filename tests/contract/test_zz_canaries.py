@@ -1,6 +1,7 @@
 """P-59: secrets and prompts stay where they belong. Runs last: it looks at all the tests left."""
 
 import secrets
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -135,3 +136,14 @@ def test_p59_the_tests_before_left_no_unexpected_error(gateway: Gateway) -> None
     for path, content in text_of_files(gateway.home / "logs", lambda path: "api-" in path.name):
         lines = [line for line in content.splitlines() if b'"level":"error"' in line]
         assert lines == [], f"{path}: {lines[:3]}"
+
+
+def test_p59_what_the_server_says_by_itself_goes_through_the_same_log(gateway: Gateway) -> None:
+    host, port = gateway.root_url.removeprefix("http://").split(":")
+    for _ in range(8):  # whichever process takes them
+        with socket.create_connection((host, int(port)), timeout=5) as raw:
+            raw.sendall(PROMPT_CANARY.encode() + b"\x01 / HTTP/9.9\r\n\r\n")
+            raw.recv(1000)
+    for path, content in text_of_files(gateway.home / "logs", lambda path: "api-" in path.name):
+        lines = content.splitlines()
+        assert all(line.startswith(b"{") for line in lines), f"{path} has lines of others"

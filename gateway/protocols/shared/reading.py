@@ -7,6 +7,7 @@ from gateway.errors import InvalidRequestError, UnsupportedValueError
 from gateway.wire import JSON, JSONObject
 
 _SHOWN_NAME = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}").fullmatch
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]").search
 _NOT_PRINTABLE_ASCII = re.compile(r"[^\x20-\x7e]+")
 _JSON_TYPES = {
     bool: "a boolean",
@@ -42,6 +43,13 @@ def invalid(param: str, message: str, code: str | None = None) -> InvalidRequest
 def unsupported(param: str, message: str, code: str | None = None) -> UnsupportedValueError:
     """The error for a value that is legal at OpenAI and would lose its meaning here."""
     return UnsupportedValueError(f"{param} {message}", param=param, code=code)
+
+
+def storable(text: str, param: str) -> str:
+    """`text`, which is to be stored as it is. PostgreSQL's texts have neither of these."""
+    if _UNSTORABLE(text):
+        raise invalid(param, "holds NUL or half of a surrogate pair")
+    return text
 
 
 def optional_bool(value: JSON, param: str) -> bool | None:
