@@ -60,6 +60,8 @@ def configure_logging(
         "temporalio",
     ):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # Its warnings quote what a client sent; it is told by the error as well.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     return output
 
 

@@ -30,12 +30,12 @@ from workflows.registry import MAINTENANCE_WORKFLOWS
 
 QUEUE = "routing-outcomes-test"
 DEFAULT, HEAVY = "claude-sonnet-5-5", "claude-opus-5-5"
-NOW = datetime.now(UTC).replace(microsecond=0)
 WEEK = timedelta(days=7)
 
 
 def row(event_id: str, age: timedelta = timedelta(), **values: object) -> JSONObject:
-    started_at = NOW - age
+    # Of this moment: what tests of long ago have left is worth less.
+    started_at = datetime.now(UTC).replace(microsecond=0) - age
     return {
         "event_id": event_id,
         "day": started_at.date().isoformat(),
