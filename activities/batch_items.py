@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -33,6 +33,7 @@ from gateway.services.batch_execution import BatchExecution
 from gateway.storage.batch_items_store import Counts
 from gateway.storage.batch_store import BatchRow
 from gateway.storage.batch_tables import CANCELLED, EXPIRED
+from gateway.structs import to_builtins
 from gateway.upstream.webhook import deliver
 
 CHUNK_ITEMS = 100
@@ -247,7 +248,7 @@ async def _beating(notes: ChunkNotes) -> AsyncIterator[None]:
 
     async def beat() -> None:
         while True:
-            activity.heartbeat(asdict(notes))
+            activity.heartbeat(to_builtins(notes))
             await asyncio.sleep(_BEAT_SECONDS)
 
     beating = asyncio.ensure_future(beat())
@@ -256,4 +257,4 @@ async def _beating(notes: ChunkNotes) -> AsyncIterator[None]:
     finally:
         beating.cancel()
         notes.under_way = []  # this try has ended in order
-        activity.heartbeat(asdict(notes))
+        activity.heartbeat(to_builtins(notes))

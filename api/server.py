@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.app import create_app
+from api.http_protocol import LiveProtocol
 
 _KEEP_ALIVE_SECONDS = 75  # above the 60 s idle time-out load balancers come with
 _DRAIN_SECONDS = 1.0  # clients that are at work come back sooner
@@ -100,7 +101,7 @@ def main(arguments: list[str] | None = None) -> None:
         port=chosen.port,
         fd=chosen.fd,
         loop="uvloop",
-        http="httptools",
+        http=LiveProtocol,
         ws="none",
         lifespan="on",
         access_log=False,

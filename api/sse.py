@@ -1,6 +1,6 @@
 """The relay of one live answer: one loop, one write for each read, nothing buffered between.
 
-uvicorn's `send` returns silently after the client has left, so a watcher waits for the disconnect
+uvicorn's `send` returns silently after the client has left, so a watcher hears of the disconnect
 and cancels the relay; the answer's `settle` then runs without an await and drops the upstream.
 """
 
@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from starlette.types import Message, Receive, Scope, Send
 
+from api.http_protocol import DISCONNECT, OnDisconnect
 from api.request_body import ClientLeftError, read_body
 from gateway.config import Settings
 from gateway.context import RequestContext
@@ -33,15 +34,20 @@ Authenticate = Callable[[RequestContext], Awaitable[None]]
 class ClientWatch:
     """Notices that the client has left, or takes nothing, and keeps a silent stream alive.
 
-    `is_sending` is set while a write waits for the client to take it.
+    `task` serves the client and is cancelled then. `is_sending` is set while a write waits for the
+    client to take it.
     """
 
-    def __init__(self, receive: Receive, send: Send, settings: Settings) -> None:
+    def __init__(
+        self, receive: Receive, send: Send, settings: Settings, task: asyncio.Task[object]
+    ) -> None:
         self._receive = receive
         self._send = send
         self._keep_alive_seconds = settings.keep_alive_seconds
         self._stall_seconds = settings.client_stall_seconds
-        self._task: asyncio.Task[object] | None = None
+        self._task = task
+        self._watching: asyncio.Task[None] | None = None
+        self._on_disconnect: OnDisconnect | None = None
         self.is_sending = False
         self._comment = b""
         self._timer: asyncio.TimerHandle | None = None
@@ -49,9 +55,15 @@ class ClientWatch:
         self._last_write = 0.0
         self.left = False
 
-    async def cancel_when_left(self, task: asyncio.Task[object]) -> None:
-        """Wait for the disconnect, then cancel `task`."""
-        self._task = task
+    def start(self, scope: Scope) -> None:
+        """From now on cancel the task when the client leaves."""
+        self._on_disconnect = scope.get("extensions", {}).get(DISCONNECT, {}).get("call")
+        if self._on_disconnect is not None:
+            self._on_disconnect(self._leave)
+        else:
+            self._watching = asyncio.ensure_future(self._wait_for_disconnect())
+
+    async def _wait_for_disconnect(self) -> None:
         message: Message = {"type": "http.request"}
         while message["type"] != "http.disconnect":
             message = await self._receive()
@@ -68,7 +80,11 @@ class ClientWatch:
         self._last_write = time.monotonic()
 
     def close(self) -> None:
-        """Stop the timer and a comment that a slow client has not taken yet."""
+        """Stop to watch: also the timer, and a comment that a slow client has not taken yet."""
+        if self._on_disconnect is not None:
+            self._on_disconnect(None)
+        if self._watching is not None:
+            self._watching.cancel()
         if self._timer is not None:
             self._timer.cancel()
         if self._commenting is not None:
@@ -93,8 +109,7 @@ class ClientWatch:
 
     def _leave(self) -> None:
         self.left = True
-        if self._task is not None:
-            self._task.cancel()
+        self._task.cancel()
 
     async def _write_comment(self) -> None:
         self.wrote()
@@ -122,8 +137,8 @@ async def serve_live(
         body = await read_body(receive, context, settings.max_body_bytes)
     except ClientLeftError:
         return
-    watch = ClientWatch(receive, send, settings)
-    watching = asyncio.ensure_future(watch.cancel_when_left(task))
+    watch = ClientWatch(receive, send, settings, task)
+    watch.start(scope)
     try:
         reply = await opener(context, body)
         try:
@@ -138,7 +153,6 @@ async def serve_live(
         if not watch.left:
             raise
     finally:
-        watching.cancel()
         watch.close()
 
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from gateway.policies import (
     NO_LIMITS,
@@ -12,6 +11,7 @@ from gateway.policies import (
     ResponseCachePolicy,
     RoutingPolicy,
 )
+from gateway.structs import Struct, field
 
 DEFAULT_PROJECT_ID = "default"
 
@@ -19,8 +19,7 @@ _NOT_IN_HEADERS = re.compile(r"[^\x20-\x7e]")
 _HEADER_LIMIT_CHARS = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
+class Project(Struct, frozen=True):
     """A tenant: the unit of limits, usage and isolation. `id` is a stable slug."""
 
     id: str
@@ -31,8 +30,7 @@ class Project:
     reliability: ReliabilityPolicy = field(default_factory=ReliabilityPolicy)
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """An authenticated key: its project, its id in the table (or "bootstrap") and its scopes.
 
     `limits` are the key's own, beside those of the project.
@@ -48,8 +46,7 @@ class Caller:
         return scope in self.scopes
 
 
-@dataclass(slots=True)
-class RequestContext:
+class RequestContext(Struct):
     """One HTTP request on its way: identity, timing and what was noted on the way.
 
     `headers` are the client's, names in lower case. `received_at` is `time.monotonic()`;

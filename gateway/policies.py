@@ -6,8 +6,9 @@ change what was already sent.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+from gateway.structs import Struct, field
 
 References = Literal["off", "whole", "runs"]
 """Which repetitions become references: none, identical texts only, or runs of lines as well."""
@@ -16,16 +17,14 @@ ContextStrategy = Literal["extract", "model", "anthropic_clear", "anthropic_comp
 """Who shortens a conversation that outgrows its limit, see `CONTEXT_STRATEGY`."""
 
 
-@dataclass(frozen=True, slots=True)
-class ContextPolicy:
+class ContextPolicy(Struct, frozen=True):
     """Pruning of long conversations. `max_tokens` is where a cut is made, 0 for never."""
 
     max_tokens: int = 0
     strategy: ContextStrategy = "extract"
 
 
-@dataclass(frozen=True, slots=True)
-class TextPolicy:
+class TextPolicy(Struct, frozen=True):
     """What may be done to texts. Caps are in characters, 0 for none."""
 
     references_chat: References = "runs"
@@ -40,8 +39,7 @@ class TextPolicy:
     context: ContextPolicy = field(default_factory=ContextPolicy)
 
 
-@dataclass(frozen=True, slots=True)
-class CachePolicy:
+class CachePolicy(Struct, frozen=True):
     """How prompt cache marks are set.
 
     `client_marks`: "add" keeps a client's own marks and adds to them, "keep" adds none where it
@@ -53,8 +51,7 @@ class CachePolicy:
     lifetime: Literal["auto", "5m", "1h"] = "auto"
 
 
-@dataclass(frozen=True, slots=True)
-class ReductionPolicy:
+class ReductionPolicy(Struct, frozen=True):
     """Everything that makes a prompt cheaper, for one project.
 
     `holdout_share` of its conversations go untouched, to prove the saving. `messages` allows
@@ -68,16 +65,14 @@ class ReductionPolicy:
     messages: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RoutingPolicy:
+class RoutingPolicy(Struct, frozen=True):
     """How names that route find their model. `heavy_threshold` is of the score, 0 to 1."""
 
     smart: bool = True
     heavy_threshold: float = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseCachePolicy:
+class ResponseCachePolicy(Struct, frozen=True):
     """Which answers are kept. `semantic_threshold` is a similarity, 0 for exact keys only."""
 
     answers: Literal["off", "deterministic", "all"] = "deterministic"
@@ -85,8 +80,7 @@ class ResponseCachePolicy:
     semantic_threshold: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class ReliabilityPolicy:
+class ReliabilityPolicy(Struct, frozen=True):
     """What is done when a model cannot be had, or is slow.
 
     `fallbacks` maps the id of a model to that of the one that is asked instead. An answer that has
@@ -97,8 +91,7 @@ class ReliabilityPolicy:
     hedge_after_seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What may be used, of a project or of a key; 0 is without limit.
 
     Budgets are in US dollars, of the UTC day and month.

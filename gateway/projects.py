@@ -10,7 +10,6 @@ import hmac
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
@@ -30,6 +29,7 @@ from gateway.policies import (
     RoutingPolicy,
     TextPolicy,
 )
+from gateway.structs import Struct, replace
 
 BOOTSTRAP_KEY_ID = "bootstrap"
 
@@ -79,8 +79,7 @@ class ProjectStore(Protocol):
         """The valid key with that SHA-256; None when unknown. Raises UnavailableError."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(Struct, frozen=True):
     """A key that was found, and how long that may be relied on."""
 
     caller: Caller

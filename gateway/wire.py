@@ -9,9 +9,11 @@ import json  # noqa: TID251 - the door itself
 import re
 from typing import Any, TypeAlias
 
+import msgspec
 import orjson
 
 from gateway.errors import InvalidRequestError
+from gateway.structs import Struct, to_builtins
 
 JSON: TypeAlias = Any
 """Any decoded JSON value."""
@@ -75,6 +77,17 @@ def dumps(value: JSON) -> bytes:
         return orjson.dumps(value)
     except TypeError:
         return orjson.dumps(_carriable(value))
+
+
+def dumps_struct(value: Struct) -> bytes:
+    """Like `dumps`, of a struct: its fields in their order, after its tag where it has one.
+
+    Times are ISO 8601, and decimal numbers texts.
+    """
+    try:
+        return msgspec.json.encode(value)
+    except (UnicodeEncodeError, OverflowError):
+        return dumps(to_builtins(value))
 
 
 def dumps_sorted(value: JSON) -> bytes:

@@ -5,7 +5,6 @@ import contextlib
 import hashlib
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from gateway.batches import anthropic_form, openai_form, short_form
@@ -18,6 +17,7 @@ from gateway.protocols.shared.reading import invalid, optional_string, wrong_typ
 from gateway.storage.batch_items_store import BatchItemStore, FinishedItem, NewItem
 from gateway.storage.batch_store import BatchRow, BatchStore, NewBatch
 from gateway.storage.file_store import FileStore
+from gateway.structs import Struct, field, replace
 from gateway.wire import JSON, JSONObject
 
 _WINDOW = timedelta(hours=24)
@@ -29,8 +29,7 @@ _FIRST_ERRORS = 5
 _OPENAI_ENDPOINTS = ENDPOINTS[:3]
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Struct, frozen=True):
     """A create call: who makes it, its JSON, and its bytes and key to know it again by."""
 
     caller: Caller
@@ -39,8 +38,7 @@ class Sent:
     idempotency_key: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Batches:
+class Batches(Struct, frozen=True):
     """Serves the batches of all three forms. `ui_namespace_url` is empty without a Temporal UI."""
 
     store: BatchStore

@@ -1,7 +1,6 @@
 """Every item of a batch is read as a live request would be, before anything is stored."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from gateway import wire
 from gateway.errors import GatewayError, InvalidRequestError
@@ -9,6 +8,7 @@ from gateway.protocols import anthropic_messages, chat_dialects, openai_response
 from gateway.protocols.openai_embeddings import read_embedding
 from gateway.protocols.shared.digests import chained, digest
 from gateway.protocols.shared.reading import invalid, missing, unsupported, wrong_type
+from gateway.structs import Struct
 from gateway.wire import JSON, JSONObject
 
 ENDPOINTS = ("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/messages")
@@ -17,16 +17,14 @@ ENDPOINTS = ("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/mes
 _STREAMING = frozenset({"stream", "stream_options", "background"})
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedItem:
+class CheckedItem(Struct, frozen=True):
     """An item that can be executed: its body, and a digest of what its prompt begins with."""
 
     body: bytes
     prefix: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ItemChecks:
+class ItemChecks(Struct, frozen=True):
     """Reads items with the translators of live requests.
 
     `resolve` finds a model by its name or raises ModelNotFoundError. `embedding_prefix` is stripped

@@ -1,8 +1,7 @@
 """Which way a batch goes: Claude's own Message Batches, or one request after the other."""
 
-from dataclasses import dataclass
-
 from gateway.durable import BatchMode
+from gateway.structs import Struct
 
 LEAST_ITEMS = 100
 """Fewer are not worth the wait, which has no bound below a day."""
@@ -11,8 +10,7 @@ URGENT_SECONDS = 6 * 3600.0
 """Message Batches promise an end within a day, and mostly take less than an hour."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """A mode and why it was chosen, in words for people."""
 
     mode: BatchMode

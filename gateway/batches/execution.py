@@ -9,13 +9,13 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.batches.pacing import Pace, WarmPrefixes
 from gateway.errors import UnavailableError
 from gateway.storage.batch_items_store import BatchItemStore, Counts, ItemResult, ItemRow
 from gateway.storage.batch_tables import FAILED
+from gateway.structs import Struct, field
 from gateway.wire import JSONObject
 
 MOST_TRIES = 5
@@ -33,16 +33,14 @@ _BUSY_SECONDS = 1.0  # where the upstream does not say how long it is busy
 _log = logging.getLogger("gateway.batches")
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(Struct, frozen=True):
     """An item has its result, good or bad; `usage` is its row of `usage_events`."""
 
     result: ItemResult
     usage: JSONObject | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NotYet:
+class NotYet(Struct, frozen=True):
     """An item has to be tried again, in `seconds` where somebody said so.
 
     `why`: a limit of the project, which holds for every item; an upstream that is busy or down; or
@@ -63,8 +61,7 @@ class LaterError(UnavailableError):
     code = "batch_items_wait"
 
 
-@dataclass(slots=True)
-class ChunkNotes:
+class ChunkNotes(Struct):
     """What the next try of a chunk has to know, by numbers of items as text.
 
     `under_way` is what a worker was at when it died; `crashes` counts that, `tries` failures.
@@ -82,8 +79,7 @@ class ChunkNotes:
         self.under_way = []
 
 
-@dataclass(slots=True)
-class ChunkRun:
+class ChunkRun(Struct):
     """Executes a chunk. Use once.
 
     `parallelism` items are under way at most; `draining` tells that nothing new may begin.

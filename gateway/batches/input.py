@@ -3,13 +3,13 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
 
 from gateway import wire
 from gateway.batches.checks import ItemChecks
 from gateway.errors import InvalidRequestError
 from gateway.protocols.shared.reading import storable
 from gateway.storage.batch_items_store import NewItem
+from gateway.structs import Struct, field
 from gateway.wire import JSON, JSONObject
 
 MAX_ITEMS = 100_000
@@ -32,8 +32,7 @@ class InputRefusedError(Exception):
         self.problems = problems
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """An item as the client wrote it. `path` is where its body stands."""
 
     custom_id: JSON
@@ -41,8 +40,7 @@ class Asked:
     path: str
 
 
-@dataclass(slots=True)
-class _Names:
+class _Names(Struct):
     """The custom ids of one batch; each may stand there once."""
 
     seen: set[str] = field(default_factory=set)

@@ -5,7 +5,6 @@ Lines as in https://platform.openai.com/docs/api-reference/batch/request-output.
 
 import os
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -13,14 +12,14 @@ from gateway.batches.openai_form import belongs_to_output, line
 from gateway.storage.batch_items_store import BatchItemStore
 from gateway.storage.batch_store import BatchRow
 from gateway.storage.file_store import FileFacts, FileStore, NewFile
+from gateway.structs import Struct
 
 _PAGE_ITEMS = 200
 
 Kind = Literal["output", "error"]
 
 
-@dataclass(frozen=True, slots=True)
-class OutputFiles:
+class OutputFiles(Struct, frozen=True):
     """Writes the files; `beat` is called after each page, for whoever waits."""
 
     items: BatchItemStore

@@ -2,10 +2,10 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
 
 from gateway.storage.batch_items_store import ItemRow
 from gateway.storage.batch_parts_store import NewPart
+from gateway.structs import Struct
 
 MOST_ITEMS = 100_000
 MOST_BYTES = 256_000_000
@@ -17,8 +17,7 @@ ITEM_BYTES = 512
 _CUSTOM_ID = re.compile(r"gw_([0-9a-f]{12})_([0-9]{1,9})")
 
 
-@dataclass(frozen=True, slots=True)
-class PartLimits:
+class PartLimits(Struct, frozen=True):
     """The most that one part may have."""
 
     items: int

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
 
 from gateway.batches.part_plan import number_of
 from gateway.batches.upstream_port import PartItems, UpstreamBatches
@@ -18,6 +17,7 @@ from gateway.storage.batch_parts_store import (
     PartRow,
 )
 from gateway.storage.batch_store import BatchRow
+from gateway.structs import Struct
 from gateway.wire import JSONObject
 
 _GROUP = 200
@@ -28,8 +28,7 @@ class _NotOursError(Exception):
     """A batch that may have been the part's is not."""
 
 
-@dataclass(frozen=True, slots=True)
-class PartResults:
+class PartResults(Struct, frozen=True):
     """Reads results. Each item gets one result and one usage row, whatever is repeated.
 
     What ends without a result of its own (canceled, expired, a failure that may pass) stays open:

@@ -1,7 +1,6 @@
 """Batches in the gateway's own, shortest form: what is asked, and what is shown."""
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gateway import wire
@@ -13,6 +12,7 @@ from gateway.protocols.shared.reading import invalid, optional_string, storable,
 from gateway.storage.batch_items_store import FinishedItem
 from gateway.storage.batch_store import BatchRow
 from gateway.storage.batch_tables import CANCELLED, EXPIRED, FAILED, SUCCEEDED
+from gateway.structs import Struct
 from gateway.wire import JSON, JSONObject
 
 MODES = ("auto", "anthropic", "paced")
@@ -24,8 +24,7 @@ _WEBHOOK = re.compile(r"https?://[^\s/]+\S*").fullmatch
 _MOMENTS = ("created", "started", "paused", "completed", "failed", "cancelled", "expired")
 
 
-@dataclass(frozen=True, slots=True)
-class ShortRequest:
+class ShortRequest(Struct, frozen=True):
     """What a client asks for. One of `requests` and `input_file_id` is given."""
 
     requests: list[JSON] | None

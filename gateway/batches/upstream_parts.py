@@ -10,7 +10,6 @@ import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from gateway import wire
@@ -36,6 +35,7 @@ from gateway.storage.batch_parts_store import (
     PartRow,
 )
 from gateway.storage.batch_store import BatchRow
+from gateway.structs import Struct
 
 SETTLED_SECONDS = 30.0
 """How long after a lost call a batch may still appear."""
@@ -52,8 +52,7 @@ _OVER = frozenset({"cancelling", "cancelled", "completed", "expired", "failed"})
 _log = logging.getLogger("gateway.batches")
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamParts:
+class UpstreamParts(Struct, frozen=True):
     """Brings parts upstream. Every step may run twice, and says the state of the part after it:
     in_progress, ended or read. `read` parts need nothing more; items that they leave without a
     result are executed one by one.

@@ -2,17 +2,17 @@
 
 import difflib
 import tomllib
-from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
+
+from gateway.structs import Struct, field
 
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
 """Effort levels of `output_config.effort`, weakest first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
+class Price(Struct, frozen=True):
     """US dollars per million tokens."""
 
     input: float
@@ -22,8 +22,7 @@ class Price:
     cache_write_1h: float
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+class Model(Struct, frozen=True):
     """One model: what it accepts, what it costs, how long it lives.
 
     `thinking` are the accepted `thinking.type` values; `thinks_by_default` is what happens when the
@@ -79,8 +78,7 @@ class Model:
         return self.price
 
 
-@dataclass(frozen=True, slots=True)
-class Catalog:
+class Catalog(Struct, frozen=True):
     """All models by id and alias, and the successors of retired ones."""
 
     models: dict[str, Model]

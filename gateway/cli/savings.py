@@ -5,7 +5,6 @@ import asyncio
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from gateway import wire
@@ -23,6 +22,7 @@ from gateway.savings.sessions import read_all
 from gateway.savings.table import render
 from gateway.savings.token_counts import find_tokenizer
 from gateway.services.from_settings import catalog_of, names_of, reduction_tables
+from gateway.structs import replace
 
 _SHOWN_PROBLEMS = 20
 _CHARTS = (".svg", ".png")

@@ -2,8 +2,8 @@
 
 import os
 import time
-from dataclasses import asdict, dataclass, field
 
+from gateway.structs import Struct, asdict, field
 from gateway.wire import JSONObject
 
 _LABEL_CHARS = 200
@@ -14,8 +14,7 @@ def _new_id() -> str:
     return f"err_{int(time.time() * 1000):012x}{os.urandom(6).hex()}"
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorEvent:
+class ErrorEvent(Struct, frozen=True):
     """One failed attempt at an upstream, or one refusal of the gateway itself.
 
     `source` is "upstream" or "gateway"; `kind` Anthropic's error type, `code` OpenAI's; `status` is

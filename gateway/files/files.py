@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from gateway.errors import InvalidRequestError
 from gateway.files.multipart import Upload
 from gateway.storage.file_store import FileFacts, FilePage, FileRow, FileStore, NewFile
+from gateway.structs import Struct
 from gateway.wire import JSONObject
 
 _DEFAULT_SECONDS = 2_592_000  # OpenAI keeps files of batches for 30 days
@@ -15,8 +15,7 @@ _SECONDS = range(3_600, 2_592_001)
 _PURPOSES = frozenset({"batch", "assistants", "fine-tune", "vision", "user_data", "evals"})
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
+class Files(Struct, frozen=True):
     """Serves `/v1/files`, by project. Its store is the files' only place."""
 
     store: FileStore

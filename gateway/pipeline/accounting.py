@@ -1,9 +1,7 @@
 """What one live request leaves behind: journal records, metrics and the breaker's count."""
 
-import dataclasses
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from decimal import Decimal
 
 from gateway.catalog.models import Catalog
@@ -27,6 +25,7 @@ from gateway.reduction.report import ReductionReport
 from gateway.reliability.limits import micro_dollars
 from gateway.reliability.reservation import Reservation
 from gateway.routing.names import Route
+from gateway.structs import Struct, replace
 from gateway.telemetry import series
 from gateway.telemetry.metrics import MetricStore
 from gateway.usage.events import (
@@ -50,8 +49,7 @@ _FREE = Decimal(0)
 _CLIENT_CLOSED = 499  # nginx's status for a client that left; there is none in HTTP
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What a client asked for, whatever its protocol. `conversation` is its own key for it.
 
     `routing` tells how the model was chosen, None where that is not known.
@@ -67,8 +65,7 @@ class Asked:
     unmarked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Accounting:
+class Accounting(Struct, frozen=True):
     """Opens the account of each request. `upstream` is the name in usage rows.
 
     `journal` is the process's own, or what collects usage that is stored with something else.
@@ -153,8 +150,7 @@ class _Refusals:
                 self._errors.note(refusal_event(self._context, error))
 
 
-@dataclass(slots=True)
-class Account:
+class Account(Struct):
     """The account of one request, from `open` to exactly one close.
 
     `report` tells what was done to its prompt, None when no pass has seen it.
@@ -174,13 +170,13 @@ class Account:
     _is_free: bool = False
     _first_token_ms: float | None = None
     _began_at: float | None = None
-    _closed: bool = field(default=False)
+    _closed: bool = False
 
     def costs_nothing(self) -> None:
         """The answer is a kept one: nothing is billed, and nobody is judged by it."""
         self._is_free = True
         self.on_begin = None
-        self.opened = dataclasses.replace(self.opened, task_class="", repeats=False)
+        self.opened = replace(self.opened, task_class="", repeats=False)
 
     def began(self, meter: UsageMeter) -> None:
         """The upstream's first event is here: journal what the prompt costs."""
@@ -211,7 +207,7 @@ class Account:
         is_cut = not meter.completed and not self._is_free
         estimated = is_cut and meter.estimated_output_tokens > usage.output_tokens
         if estimated:
-            usage = dataclasses.replace(usage, output_tokens=meter.estimated_output_tokens)
+            usage = replace(usage, output_tokens=meter.estimated_output_tokens)
         if failure is not None:
             outcome = _failure(failure)
         elif cut:
@@ -219,7 +215,7 @@ class Account:
         else:
             outcome = Outcome("ok", 200, stop_reason=meter.stop_reason)
         if estimated:
-            outcome = dataclasses.replace(outcome, estimated=True)
+            outcome = replace(outcome, estimated=True)
         self._close(usage, self._served_model(meter), outcome)
         if self.begun is not None:
             self._report(self.begun, failure, cut)
@@ -243,7 +239,7 @@ class Account:
         known = accounting.catalog.find(model)
         cost = _FREE if self._is_free else cost_usd(known, usage)
         savings = None if self._is_free else savings_of(known, usage, self.opened.reduction)
-        outcome = dataclasses.replace(
+        outcome = replace(
             outcome,
             model=model,
             upstream=self._served_upstream,

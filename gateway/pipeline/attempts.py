@@ -9,7 +9,6 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from gateway import wire
@@ -29,6 +28,7 @@ from gateway.protocols.shared.failures import (
 from gateway.protocols.shared.sse import SSEFramer
 from gateway.reliability.circuit_breaker import CircuitBreaker, Passage
 from gateway.reliability.retry import RetryBudget, RetryPolicy, is_of_the_key
+from gateway.structs import Struct, field, replace
 from gateway.upstream.pool import Upstream, UpstreamPool
 
 _log = logging.getLogger("gateway.upstream")
@@ -39,8 +39,7 @@ _REFUSED_KEY_SECONDS = 60.0  # it may have been put right by then
 Event = tuple[str, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Repair:
+class Repair(Struct, frozen=True):
     """A changed request that avoids a refusal; each name is used once."""
 
     name: str
@@ -52,8 +51,7 @@ def no_repair(_: UpstreamError) -> Repair | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamCall:
+class UpstreamCall(Struct, frozen=True):
     """What is sent upstream for one request.
 
     `family` is the model's class, for the breaker; `affinity` names the conversation, which keeps
@@ -76,8 +74,7 @@ class UpstreamCall:
     context: RequestContext | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FailedAttempt:
+class FailedAttempt(Struct, frozen=True):
     """A failed attempt, the first being 1; `is_final` when no other follows.
 
     `context` is None for what no client asked.
@@ -112,8 +109,7 @@ class AnswerBody(Protocol):
         """Let go of an unfinished answer. Idempotent."""
 
 
-@dataclass(slots=True)
-class Begun:
+class Begun(Struct):
     """An upstream answer that has begun well: the rest comes from `response`.
 
     `raw` are the bytes read so far and `events` what they hold; both are empty for an answer that
@@ -130,8 +126,7 @@ class Begun:
     hedged: bool = False
 
 
-@dataclass(slots=True)
-class _Course:
+class _Course(Struct):
     """How the attempts of one request have gone so far.
 
     `failed` are upstreams to leave alone for now; `counted` those whose breaker knows of a failure:
@@ -148,8 +143,7 @@ class _Course:
     error: UpstreamError | None = None
 
 
-@dataclass(slots=True)
-class Attempts:
+class Attempts(Struct):
     """Sends requests to the upstreams of `pool` by the rules of `policy`.
 
     `on_failure` is told of every failed attempt, for metrics and error events; `error_of` makes the

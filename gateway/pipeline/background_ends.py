@@ -8,6 +8,7 @@ from gateway.pipeline.background_vault import BackgroundVault
 from gateway.pipeline.unattended import SUMMED, told_error
 from gateway.protocols.background import cancelled, failed, last_events, numbered
 from gateway.storage.background_store import BackgroundRow, BackgroundStore, Ended
+from gateway.structs import replace
 from gateway.usage.events import UsageEvent, close_record
 from gateway.wire import JSONObject
 
@@ -72,7 +73,7 @@ def usage_row(
     """
     if event is None:
         return earlier
-    row = close_record(event._replace(event_id=response_id))
+    row = close_record(replace(event, event_id=response_id))
     if earlier is None:
         return row
     for name in SUMMED:

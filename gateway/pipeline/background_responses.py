@@ -7,7 +7,6 @@ here is what the worker has written; no request of a client ever makes an answer
 import contextlib
 import hashlib
 import os
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from gateway import wire
@@ -25,6 +24,7 @@ from gateway.protocols.openai_responses import stored_input
 from gateway.protocols.openai_responses_output import shown_items
 from gateway.protocols.shared.reading import invalid, optional_bool
 from gateway.storage.background_store import BackgroundRow, BackgroundStore, NewBackground
+from gateway.structs import Struct
 from gateway.turns.responses import Order, Page, page_of
 from gateway.wire import JSONObject
 
@@ -60,8 +60,7 @@ class Accepted:
         """Nothing is held."""
 
 
-@dataclass(frozen=True, slots=True)
-class BackgroundResponses:
+class BackgroundResponses(Struct, frozen=True):
     """Serves `background: true` of Responses, and `Prefer: respond-async` of chat completions.
 
     What asks for neither is answered live.

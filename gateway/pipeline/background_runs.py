@@ -9,7 +9,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from gateway import wire
@@ -28,6 +27,7 @@ from gateway.pipeline.kept_reply import KeptAs, KeptReply
 from gateway.pipeline.unattended import CollectedUsage, refused_event, told_error, wait_after
 from gateway.protocols.background import numbered
 from gateway.storage.background_store import BackgroundRow, BackgroundStore, Ended, Ending, EventRow
+from gateway.structs import Struct
 from gateway.wire import JSONObject
 
 MOST_PAID = 5
@@ -49,8 +49,7 @@ class OvertakenError(ConflictError):
     """The response was ended, or another attempt has begun: this one is of no use any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class BackgroundRuns:
+class BackgroundRuns(Struct, frozen=True):
     """Makes responses with the pipelines of live requests, by endpoint."""
 
     store: BackgroundStore

@@ -1,20 +1,19 @@
 """The sealed texts of responses in the background: what was asked, shown and streamed."""
 
 import zlib
-from dataclasses import dataclass
 
 from gateway import wire
 from gateway.errors import InternalError
 from gateway.protocols.background import behind
 from gateway.storage.background_store import EventRow
 from gateway.storage.sealed import Seals
+from gateway.structs import Struct
 from gateway.wire import JSONObject
 
 _LEVEL = 1  # bodies are text: the fastest level already makes them four times smaller
 
 
-@dataclass(frozen=True, slots=True)
-class BackgroundVault:
+class BackgroundVault(Struct, frozen=True):
     """Seals each text for its project, its response and its kind."""
 
     seals: Seals

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
 
 from gateway import wire
 from gateway.batches.execution import Answered, NotYet
@@ -16,14 +15,14 @@ from gateway.pipeline.responses import ResponsesPipeline
 from gateway.pipeline.unattended import CollectedUsage, refused_event, told_error, wait_after
 from gateway.storage.batch_items_store import ItemResult
 from gateway.storage.batch_tables import FAILED, SUCCEEDED
+from gateway.structs import Struct, replace
 from gateway.usage.events import UsageEvent, close_record
 from gateway.wire import JSONObject
 
 Open = Callable[[RequestContext, bytes], Awaitable[Reply]]
 
 
-@dataclass(frozen=True, slots=True)
-class BatchItem:
+class BatchItem(Struct, frozen=True):
     """An item to execute: what a client of `endpoint` would have sent, and for whom.
 
     `attempts` counts the retries of the batch that the item was part of.
@@ -50,8 +49,7 @@ def item_id_of(batch_id: str, number: int, attempts: int) -> str:
     return f"bi_{batch_id}_{number}" + (f"_{attempts}" if attempts else "")
 
 
-@dataclass(frozen=True, slots=True)
-class BatchItems:
+class BatchItems(Struct, frozen=True):
     """Executes items by endpoint; `usage` is what the pipelines account to."""
 
     openers: Mapping[str, Open]
@@ -138,4 +136,4 @@ def with_usage(result: ItemResult, event: UsageEvent) -> ItemResult:
 
 def _row(item: BatchItem, event: UsageEvent) -> JSONObject:
     """The row of `usage_events`, under an id that is the same however often it is made."""
-    return close_record(event._replace(event_id=item.id, batch_id=item.batch_id))
+    return close_record(replace(event, event_id=item.id, batch_id=item.batch_id))

@@ -7,7 +7,6 @@ restored, reduced or remembered, since all items are sent at once.
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from gateway import wire
 from gateway.catalog.models import Model
@@ -24,11 +23,11 @@ from gateway.protocols.shared.usage import UsageMeter
 from gateway.routing.names import ModelNames
 from gateway.routing.variants import apply_variant
 from gateway.security.sealing import Sealer
+from gateway.structs import Struct, replace
 from gateway.wire import JSONObject
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedItem:
+class PreparedItem(Struct, frozen=True):
     """`params` of a request in a Message Batch; `finish` makes the client's body of the Message.
 
     `asked_model` is the name that the client has used.
@@ -40,8 +39,7 @@ class PreparedItem:
     finish: Callable[[JSONObject], bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class BatchTranslation:
+class BatchTranslation(Struct, frozen=True):
     """Translates the items of every endpoint but embeddings."""
 
     names: ModelNames

@@ -8,7 +8,6 @@ whose thinking is signed for just this conversation, but never of an answer to a
 import asyncio
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 from gateway.context import RequestContext
 from gateway.errors import UpstreamError
@@ -20,11 +19,11 @@ from gateway.protocols.shared.sse import SSEFramer
 from gateway.response_cache.answer import given_again
 from gateway.response_cache.cache import Answer, Asking, ResponseCache
 from gateway.response_cache.question import Asked, Question, read_question
+from gateway.structs import Struct, replace
 from gateway.telemetry import series
 
 
-@dataclass(frozen=True, slots=True)
-class CachedAnswers:
+class CachedAnswers(Struct, frozen=True):
     """Begins answers from the cache, or from the upstream; holds no state of its own."""
 
     live: LivePipeline
@@ -106,8 +105,7 @@ class ArrivedAnswer:
         """There is no connection."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Both:
+class _Both(Struct, frozen=True):
     """Two listeners as one."""
 
     first: AnswerListener

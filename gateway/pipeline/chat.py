@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from gateway import wire
 from gateway.catalog.models import Model
@@ -17,13 +16,13 @@ from gateway.protocols.openai_chat_answer import answer
 from gateway.protocols.openai_chat_stream import ChatStream
 from gateway.protocols.shared.assemble import MessageAssembler
 from gateway.protocols.simple_chat import chat_body, plain_answer
+from gateway.structs import Struct, replace
 from gateway.wire import JSONObject
 
 Render = Callable[[JSONObject], JSONObject]
 
 
-@dataclass(frozen=True, slots=True)
-class ChatPipeline:
+class ChatPipeline(Struct, frozen=True):
     """Serves `POST /v1/chat/completions` and `POST /chat`."""
 
     live: LivePipeline

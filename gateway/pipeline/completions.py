@@ -1,7 +1,6 @@
 """Legacy completions: a chat turn with other words around it."""
 
 import time
-from dataclasses import dataclass, replace
 
 from gateway import wire
 from gateway.catalog.models import Model
@@ -22,12 +21,12 @@ from gateway.protocols.legacy_completions_stream import CompletionStream
 from gateway.protocols.openai_chat import translate
 from gateway.protocols.shared.assemble import MessageAssembler
 from gateway.protocols.shared.usage import UsageMeter
+from gateway.structs import Struct, replace
 
 _TYPING = Preparing(short=True, adjust=think_only_when_asked)
 
 
-@dataclass(frozen=True, slots=True)
-class CompletionPipeline:
+class CompletionPipeline(Struct, frozen=True):
     """Serves `POST /v1/completions` through the steps of a chat request."""
 
     live: LivePipeline

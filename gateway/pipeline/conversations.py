@@ -3,7 +3,6 @@
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 
 from gateway.catalog.models import Model
@@ -38,13 +37,13 @@ from gateway.routing.router import Asking, Decision
 from gateway.routing.stickiness import Sticky
 from gateway.storage.shared_lookup import SharedLookup
 from gateway.storage.valkey import Valkey
+from gateway.structs import Struct, field
 from gateway.wire import JSONObject
 
 _BENCH_TIME = "x-bench-time"
 
 
-@dataclass(frozen=True, slots=True)
-class Conversations:
+class Conversations(Struct, frozen=True):
     """Opens the conversation of each request; stores are asked through `valkey`.
 
     `bench_clock` lets a request bring its own time, for replays of recorded conversations.
@@ -88,8 +87,7 @@ class Conversations:
         return self.clock()
 
 
-@dataclass(frozen=True, slots=True)
-class _Opened:
+class _Opened(Struct, frozen=True):
     """How a request's conversation is looked for."""
 
     beginning: Beginnings
@@ -102,8 +100,9 @@ class _Opened:
 class Conversation:
     """The conversation of one request. `load`, `begin`, then what `reduction` does; `remember`.
 
-    `digests` are those of the request's blocks. `shared` takes what else is to be looked up with
-    the same round trip; it has to be sent before `load`.
+    From `load` on, `id` names the conversation for good: 32 hex digits, and `seed` is the same in
+    bytes. `digests` are those of the request's blocks. `shared` takes what else is to be looked up
+    with the same round trip; it has to be sent before `load`.
     """
 
     def __init__(
@@ -123,7 +122,8 @@ class Conversation:
         self._lookup = opened.lookup
         self._cut = opened.cut
         self._found = Found()
-        self._id = ""
+        self.id = ""
+        self.seed = b""
         self._log: list[JSONObject] | None = None
         self._choice: Sticky | None = None
         self._is_one_shot = False
@@ -132,19 +132,17 @@ class Conversation:
     async def load(self) -> None:
         """Waits for what is known; at most one Valkey round trip. Never raises."""
         self._found = choose_previous(self._beginning, await self._lookup.found())
+        self.id = self._identity()
+        self.seed = bytes.fromhex(self.id)
         if self._cut is not None:
             await self._cut.load()
 
-    @property
-    def id(self) -> str:
-        """What names the conversation for good: 32 hex digits."""
+    def _identity(self) -> str:
         if self._found.state is not None:
             return self._found.state.id
-        if not self._id:
-            name = self._client_key or self._beginning.whole.hex()
-            seed = f"{self.project.id}\x00{name}".encode("utf-8", "surrogatepass")
-            self._id = hashlib.sha256(seed).hexdigest()[:32]
-        return self._id
+        name = self._client_key or self._beginning.whole.hex()
+        seed = f"{self.project.id}\x00{name}".encode("utf-8", "surrogatepass")
+        return hashlib.sha256(seed).hexdigest()[:32]
 
     @property
     def is_logged(self) -> bool:
@@ -159,7 +157,7 @@ class Conversation:
             sticky = Sticky.from_dict(previous.choice or {})
             is_warm = self._now - previous.at <= SHORT_SECONDS or previous.lifetime == "1h"
             cached = previous.prompt_tokens if is_warm else 0
-        return Asking(self.project, bytes.fromhex(self.id), sticky, cached, short)
+        return Asking(self.project, self.seed, sticky, cached, short)
 
     def decided(self, decision: Decision) -> None:
         """How this request is routed."""
@@ -174,10 +172,9 @@ class Conversation:
         A project that keeps append logs may have the messages of `draft` replaced by those of the
         log.
         """
-        identity, policy = self.id, policy or self.project.reduction
-        seed = bytes.fromhex(identity)
+        seed, policy = self.seed, policy or self.project.reduction
         known = Known(
-            id=identity,
+            id=self.id,
             now=self._now,
             held_out=self._is_held_out(seed, policy.holdout_share),
             beginning=self._beginning,

@@ -1,7 +1,6 @@
 """Embeddings: admitted and accounted for as a chat is, answered by another provider."""
 
 import re
-from dataclasses import dataclass
 
 from gateway import wire
 from gateway.catalog.models import Model
@@ -20,14 +19,14 @@ from gateway.protocols.shared.draft import ReplyPlan
 from gateway.protocols.shared.usage import UsageMeter
 from gateway.reliability.retry import client_retry_count
 from gateway.routing.names import Route
+from gateway.structs import Struct
 
 _HEADERS = {"content-type": "application/json", "accept": "application/json"}
 _FORMAT_REFUSED = re.compile(r"encoding_format|base64", re.IGNORECASE)
 _NAME_CHARS = 200
 
 
-@dataclass(frozen=True, slots=True)
-class EmbeddingModel(Model):
+class EmbeddingModel(Model, frozen=True):
     """A model that only its provider knows; all of them share one circuit breaker."""
 
     @property
@@ -36,8 +35,7 @@ class EmbeddingModel(Model):
         return "embeddings"
 
 
-@dataclass(frozen=True, slots=True)
-class EmbeddingPipeline:
+class EmbeddingPipeline(Struct, frozen=True):
     """Serves `POST /v1/embeddings`.
 
     `provider` are the steps of a live request in front of the provider instead of Claude, None when

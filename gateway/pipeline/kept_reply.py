@@ -1,16 +1,15 @@
 """An answer that is streamed and kept whole at the same time, for clients that come back."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from gateway.errors import UpstreamError
 from gateway.pipeline.attempts import Begun
 from gateway.pipeline.reply import AnswerListener, Reply, Settle, StreamTranslator
 from gateway.protocols.shared.assemble import MessageAssembler
+from gateway.structs import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class KeptAs:
+class KeptAs(Struct, frozen=True):
     """The identity of an answer that was promised before it began.
 
     `id` is the one the client knows, `created_at` the moment in Unix seconds; events of the stream

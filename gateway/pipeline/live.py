@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
 from functools import partial
 
 from gateway import wire
@@ -13,6 +12,7 @@ from gateway.pipeline.accounting import Account, Accounting, Asked
 from gateway.pipeline.attempts import Attempts, Begun, UpstreamCall
 from gateway.pipeline.conversations import Conversation, Conversations
 from gateway.pipeline.fallback import next_model
+from gateway.pipeline.large_bodies import LargeBodies
 from gateway.pipeline.repairs import repairs_of
 from gateway.pipeline.reply import (
     NOBODY,
@@ -34,6 +34,7 @@ from gateway.routing.names import ModelNames, Route
 from gateway.routing.router import Decision, Router, apply_decision, in_place_of
 from gateway.routing.variants import apply_variant
 from gateway.security.keys import read_key
+from gateway.structs import Struct, field, replace
 from gateway.telemetry import series
 from gateway.turns.conversation import Conversation as TurnConversation
 from gateway.turns.conversation import Turns
@@ -47,8 +48,7 @@ _HEADERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Struct, frozen=True):
     """A request ready to be sent: how it was read, who serves it, and how to answer.
 
     `client_key` is the client's own key for the conversation; `listener` hears the answer;
@@ -79,8 +79,7 @@ Prepare = Callable[[Model | None], Awaitable[Prepared]]
 """Prepares a request, for the model it asks for or for another one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Struct, frozen=True):
     """An answer that has begun, to the request as it was sent in the end."""
 
     prepared: Prepared
@@ -109,8 +108,7 @@ def as_it_is(_: Draft) -> None:
     """Leaves a draft alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Preparing:
+class Preparing(Struct, frozen=True):
     """How the requests of a protocol are prepared.
 
     `short`: its endpoint serves short calls only. `client_carries`: it has a place for thinking;
@@ -128,8 +126,7 @@ PLAINLY = Preparing()
 """As chat completions are."""
 
 
-@dataclass(frozen=True, slots=True)
-class LivePipeline:
+class LivePipeline(Struct, frozen=True):
     """Serves live requests with the parts it is given; holds no state of its own.
 
     `upstream` names the upstream for the breaker; `from_simulator` marks every answer as such. The
@@ -147,6 +144,7 @@ class LivePipeline:
     accounting: Accounting
     upstream: str
     from_simulator: bool
+    large_bodies: LargeBodies = field(default_factory=LargeBodies)
 
     @property
     def names(self) -> ModelNames:
@@ -169,7 +167,8 @@ class LivePipeline:
             # Sent now, awaited when the translation is done: the round trip costs no time.
             admission = self.admission.admit(context.known_caller(), body)
             try:
-                prepared = replace(await prepare(None), instead=prepare)
+                read = await self.large_bodies.read(body, partial(prepare, None))
+                prepared = replace(read, instead=prepare)
                 await self._admitted(context, admission)
                 account = self._account(context, prepared)
             except BaseException:
@@ -265,7 +264,7 @@ class LivePipeline:
             client_key=draft.user_key,
             listener=turns,
             remember=conversation.remember,
-            routing=routing_note(decision, bytes.fromhex(conversation.id)),
+            routing=routing_note(decision, conversation.seed),
             reduction=reduction.report,
             keepable=Keepable(fitted.body, sampling_of(draft), reduction.report.held_out),
         )

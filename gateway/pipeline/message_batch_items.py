@@ -4,7 +4,6 @@ What a batch costs is half of what live requests do.
 """
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
 
 from gateway import wire
 from gateway.batches.execution import Answered
@@ -17,6 +16,7 @@ from gateway.protocols.shared.failures import upstream_event_error
 from gateway.storage.batch_items_store import ItemResult, ItemRow
 from gateway.storage.batch_store import BatchRow
 from gateway.storage.batch_tables import FAILED, SUCCEEDED
+from gateway.structs import Struct, replace
 from gateway.usage.events import (
     NOTHING_USED,
     Outcome,
@@ -33,8 +33,7 @@ from gateway.wire import JSONObject
 _NOT_IN_BATCHES = ("speed", "thread", "fallbacks")
 
 
-@dataclass(frozen=True, slots=True)
-class MessageBatchItems:
+class MessageBatchItems(Struct, frozen=True):
     """Translates items and their results. Implements `PartItems`."""
 
     translation: BatchTranslation

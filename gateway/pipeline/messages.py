@@ -1,7 +1,5 @@
 """Anthropic Messages: admitted and accounted for as everything else, passed on as they are."""
 
-from dataclasses import dataclass, replace
-
 from gateway import wire
 from gateway.catalog.models import Model
 from gateway.context import RequestContext
@@ -14,10 +12,10 @@ from gateway.protocols.shared.draft import Draft, ReplyPlan
 from gateway.reduction.cache_plan import count_marks
 from gateway.reduction.ledger import reduction_headers
 from gateway.reduction.passes import marks_only
+from gateway.structs import Struct, replace
 
 
-@dataclass(frozen=True, slots=True)
-class MessagesPipeline:
+class MessagesPipeline(Struct, frozen=True):
     """Serves `POST /v1/messages` and its token count."""
 
     live: LivePipeline

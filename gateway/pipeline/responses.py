@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from gateway import wire
 from gateway.catalog.models import Model
@@ -34,14 +33,14 @@ from gateway.protocols.openai_responses_stream import ResponsesStream
 from gateway.protocols.shared.assemble import MessageAssembler
 from gateway.protocols.shared.sealed_thinking import ThinkingSeal, thinking_chain
 from gateway.security.sealing import Sealer
+from gateway.structs import Struct, replace
 from gateway.turns.responses import StoredResponse, StoredResponses
 from gateway.wire import JSONObject
 
 _COUNTED = ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config")
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(Struct, frozen=True):
     """A Responses request with what was stored for it, translated."""
 
     body: JSONObject
@@ -51,8 +50,7 @@ class _Request:
     translated: Translated
 
 
-@dataclass(frozen=True, slots=True)
-class _Keeping:
+class _Keeping(Struct, frozen=True):
     """Keeps a response when its answer is complete, beside what else listens."""
 
     other: AnswerListener
@@ -68,8 +66,7 @@ class _Keeping:
         self.keep()
 
 
-@dataclass(frozen=True, slots=True)
-class ResponsesPipeline:
+class ResponsesPipeline(Struct, frozen=True):
     """Serves `POST /v1/responses` and what belongs to it."""
 
     live: LivePipeline

@@ -3,13 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from gateway.durable import ContextSummaryInput, DurableEngine
 from gateway.errors import UnavailableError
 from gateway.reduction.context_summary import SummarySource, SummaryStore
 from gateway.reduction.context_transcript import transcript
 from gateway.storage.shelf import Shelf
+from gateway.structs import Struct
 from gateway.wire import JSONObject
 
 _MOST_WAITING = 64  # each holds the messages of a conversation
@@ -20,8 +20,7 @@ _AGAIN_SECONDS = 60.0  # after a part was down
 _log = logging.getLogger("gateway.summaries")
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
+class _Wanted(Struct, frozen=True):
     project: str
     key: str
     messages: Sequence[JSONObject]

@@ -1,8 +1,6 @@
 """Writes the summary of the beginning of a conversation: off the live path, paid for visibly."""
 
-import dataclasses
 import time
-from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.catalog.models import Catalog, Model
@@ -11,6 +9,7 @@ from gateway.errors import UpstreamError
 from gateway.protocols.shared.usage import UsageMeter
 from gateway.reduction.context_summary import SummarySource, SummaryStore
 from gateway.reduction.context_transcript import INSTRUCTIONS, request_text
+from gateway.structs import Struct
 from gateway.upstream.messages_client import MOST_TOKENS, Answered, MessagesClient
 from gateway.usage.events import (
     Outcome,
@@ -39,8 +38,7 @@ class Journal(Protocol):
         """Note the end of a request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """What writing a summary came to; zeros when there was nothing to do."""
 
     chars: int = 0
@@ -48,8 +46,7 @@ class Written:
     output_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class SummaryWriter:
+class SummaryWriter(Struct, frozen=True):
     """Asks `model` for summaries. `upstream` is its name in usage rows."""
 
     store: SummaryStore
@@ -106,7 +103,7 @@ class SummaryWriter:
             ) from None
 
     def _note(self, opened: RequestOpened, meter: UsageMeter, seconds: float) -> None:
-        numbers = (field.name for field in dataclasses.fields(TokenUsage))
+        numbers = TokenUsage.__struct_fields__
         usage = TokenUsage(**{name: getattr(meter, name) for name in numbers})
         cost = cost_usd(self.model, usage)
         outcome = Outcome(

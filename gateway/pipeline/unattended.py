@@ -1,11 +1,11 @@
 """Requests that no client waits for: when to try them again, and where their usage goes."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from gateway.errors import GatewayError, UnavailableError, UpstreamError
 from gateway.reliability.limits import LimitReachedError
 from gateway.reliability.retry import is_of_the_key
+from gateway.structs import Struct, replace
 from gateway.usage.events import (
     NOTHING_USED,
     Outcome,
@@ -33,8 +33,7 @@ _REFUSED_KEY_SECONDS = 60.0  # an operator has to mend it, and the work can wait
 _BUSY = frozenset({429, 503, 529})
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Struct, frozen=True):
     """A failure after which another try may succeed, in `seconds` where somebody said so.
 
     `why`: a limit of the project, which holds for all its requests; an upstream that is busy or
@@ -113,7 +112,7 @@ def summed(event: UsageEvent | None, earlier: UsageEvent) -> UsageEvent:
     cost = event.cost_usd
     if cost is not None and earlier.cost_usd is not None:
         cost += earlier.cost_usd
-    return event._replace(cost_usd=cost, **tokens)
+    return replace(event, cost_usd=cost, **tokens)
 
 
 def refused_event(

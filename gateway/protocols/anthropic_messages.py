@@ -7,11 +7,11 @@ protocol). The one thing ever edited is the model's name, in the original bytes.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from gateway import wire
 from gateway.errors import InvalidRequestError
 from gateway.protocols.messages_form import text_block
+from gateway.structs import Struct
 from gateway.wire import JSON, JSONObject
 
 DEFAULT_VERSION = "2023-06-01"
@@ -26,8 +26,7 @@ _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
 _VALUE = re.compile(rb'\s*:\s*("(?:[^"\\]|\\.)*")', re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class MessagesRequest:
+class MessagesRequest(Struct, frozen=True):
     """What the gateway needs to know of a Messages body."""
 
     asked_model: str

@@ -6,9 +6,8 @@ calls - are joined by the reader of the messages. An item's message depends on n
 Source: SDK type `ResponseInputItem`, and what clients mix with it.
 """
 
-from dataclasses import dataclass, field
-
 from gateway.protocols.shared.reading import invalid, unsupported, wrong_type
+from gateway.structs import Struct, field
 from gateway.wire import JSON, JSONObject
 
 _CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
@@ -39,8 +38,7 @@ _LOSING = ("compaction", "context_compaction")
 """Items that stand for a whole part of the conversation, which only OpenAI can read."""
 
 
-@dataclass(slots=True)
-class ItemConverter:
+class ItemConverter(Struct):
     """Converts the items of one request.
 
     `messages` and `tools` are what it makes; `origins` maps paths in them to the client's own;

@@ -9,7 +9,6 @@ Pure and deterministic; an item's message depends on that item alone, so that a 
 begins with the messages of the shorter one.
 """
 
-from dataclasses import dataclass, field
 from itertools import repeat
 from operator import contains
 
@@ -25,6 +24,7 @@ from gateway.protocols.shared.reading import (
     unsupported,
     wrong_type,
 )
+from gateway.structs import Struct, field
 from gateway.wire import JSON, JSONObject
 
 # Fields of the other two protocols that a chat request would lose without a word.
@@ -43,8 +43,7 @@ _ELSEWHERE = ("conversation", "previous_response_id", "prompt")
 """Fields of the Responses API that stand for messages which are not in the body."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChatForm:
+class ChatForm(Struct, frozen=True):
     """A body in the form of a chat request.
 
     `origins` maps paths in `body` to those in what the client sent, where they differ; `ignored`

@@ -10,10 +10,10 @@ earlier messages of a conversation stays the same in every later request, byte f
 """
 
 from collections import deque
-from dataclasses import dataclass, field
 
 from gateway.protocols.messages_form import NO_ANSWER, text_block
 from gateway.protocols.shared.tool_names import MAX_LENGTH, legal
+from gateway.structs import Struct, field
 from gateway.wire import JSONObject
 
 CONVERSATION_START = "(conversation start)"
@@ -21,8 +21,7 @@ CONTINUE = "Continue."
 NO_RESULT = "No result was recorded for this call."
 
 
-@dataclass(slots=True)
-class Call:
+class Call(Struct):
     """One tool call of the history: the client's id ("" when it sent none), names, the block."""
 
     client_id: str
@@ -31,8 +30,7 @@ class Call:
     result: JSONObject | None = None
 
 
-@dataclass(slots=True)
-class _Round:
+class _Round(Struct):
     """The assistant's messages since the last round, and what came after them.
 
     Calls are found by id and by name without a search: a round may hold thousands.

@@ -6,8 +6,6 @@ fill the gap before `suffix`; prompts written for fill-in-the-middle models are 
 Source: SDK types `CompletionCreateParams` and `Completion` of the openai package 3.54.
 """
 
-from dataclasses import dataclass, field
-
 from gateway.protocols.completion_text import CompletionText
 from gateway.protocols.messages_form import is_blank
 from gateway.protocols.shared.draft import Draft, ReplyPlan
@@ -21,6 +19,7 @@ from gateway.protocols.shared.reading import (
 )
 from gateway.protocols.shared.stops import finish_reason
 from gateway.protocols.shared.usage import UsageMeter, openai_usage
+from gateway.structs import Struct, field
 from gateway.wire import JSON, JSONObject
 
 DEFAULT_MAX_TOKENS = 16
@@ -53,8 +52,7 @@ _SAME_IN_CHAT = (
 _READ = frozenset({*_SAME_IN_CHAT, "prompt", "suffix", "max_tokens", "n", "best_of", "echo"})
 
 
-@dataclass(frozen=True, slots=True)
-class CompletionPlan:
+class CompletionPlan(Struct, frozen=True):
     """What the answer must know of the request beside its `ReplyPlan`.
 
     `echo` is the text to begin with; `blank_stops` are the stop sequences that the Messages API
@@ -70,8 +68,7 @@ class CompletionPlan:
         return CompletionText(self.blank_stops, strip_fence=self.strip_fence)
 
 
-@dataclass(frozen=True, slots=True)
-class CompletionRequest:
+class CompletionRequest(Struct, frozen=True):
     """A request as a chat request; `ignored` names the fields that were dropped on the way."""
 
     chat: JSONObject

@@ -4,7 +4,6 @@ A chunk is `data: {"id","object":"text_completion",...,"choices":[{"text",...}]}
 (SDK type `Completion`, which serves for both forms).
 """
 
-from dataclasses import replace
 from typing import ClassVar
 
 from gateway import wire
@@ -23,6 +22,7 @@ from gateway.protocols.shared.failures import (
 from gateway.protocols.shared.sse import escape_line_separators
 from gateway.protocols.shared.surrogates import ends_inside_character, join_surrogates
 from gateway.protocols.shared.usage import UsageMeter, openai_usage
+from gateway.structs import replace
 from gateway.wire import JSONObject
 
 _UNREADABLE = (wire.JSONDecodeError, KeyError, TypeError, AttributeError)

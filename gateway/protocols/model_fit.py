@@ -4,8 +4,6 @@ What a model does not take is replaced by the nearest thing it does, and named i
 becomes a response header. Pure: a draft can be fitted to a second model when the first one fails.
 """
 
-from dataclasses import dataclass, field, replace
-
 from gateway.catalog.models import Model
 from gateway.errors import UnsupportedValueError
 from gateway.protocols.history_repair import CONTINUE
@@ -24,6 +22,7 @@ from gateway.protocols.shared.draft import Draft, ReplyPlan
 from gateway.protocols.shared.output_schemas import SchemaMisfitError, fit_output_schema
 from gateway.protocols.shared.reading import header_text
 from gateway.protocols.thinking_fit import Thinking, choose_thinking
+from gateway.structs import Struct, field, replace
 from gateway.wire import JSONObject
 
 __all__ = [
@@ -39,8 +38,7 @@ __all__ = [
 SMALL_MAX_TOKENS = 4096  # below, thinking could leave nothing for the answer
 
 
-@dataclass(frozen=True, slots=True)
-class FitOptions:
+class FitOptions(Struct, frozen=True):
     """Settings that shape a body.
 
     `thinking_reserve_tokens` is added to a small `max_tokens` where the model thinks by itself;
@@ -52,8 +50,7 @@ class FitOptions:
     fast_mode: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Fitted:
+class Fitted(Struct, frozen=True):
     """A complete upstream body, and what to tell the client about it.
 
     `max_tokens_injected` is True when the client gave no limit; `notes` are response headers;

@@ -10,7 +10,6 @@ arguments `{"input": text}`, because the chunk type of the SDKs knows no other
 deltas by an `index`, which annotations do not have.
 """
 
-from dataclasses import dataclass, field
 from typing import ClassVar
 
 from gateway import wire
@@ -33,6 +32,7 @@ from gateway.protocols.shared.sse import escape_line_separators
 from gateway.protocols.shared.stops import finish_reason, is_cut, refusal_text
 from gateway.protocols.shared.surrogates import ends_inside_character, join_surrogates
 from gateway.protocols.shared.usage import UsageMeter
+from gateway.structs import Struct, field
 from gateway.wire import JSON, JSONObject
 
 _UNREADABLE = (wire.JSONDecodeError, KeyError, TypeError, AttributeError)
@@ -41,8 +41,7 @@ _UNFINISHED_ARGUMENTS = "{"
 """Sent for a call that was cut before its first argument: some clients read "" as {} and run it."""
 
 
-@dataclass(slots=True)
-class _Block:
+class _Block(Struct):
     """The content block that is being streamed; `kind` is its type."""
 
     kind: str
@@ -54,8 +53,7 @@ class _Block:
     tool: "_ToolCall | None" = None
 
 
-@dataclass(slots=True)
-class _ToolCall:
+class _ToolCall(Struct):
     """A client tool's call; `head` opens each of its argument chunks."""
 
     name: str

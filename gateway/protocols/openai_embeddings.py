@@ -12,7 +12,6 @@ import hashlib
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from gateway import wire
 from gateway.errors import UpstreamError
@@ -26,6 +25,7 @@ from gateway.protocols.shared.reading import (
 )
 from gateway.protocols.shared.safe_text import safe_text
 from gateway.protocols.shared.usage import CHARS_PER_TOKEN
+from gateway.structs import Struct
 from gateway.wire import JSON, JSONObject
 
 MAX_INPUTS = 2048
@@ -35,8 +35,7 @@ _FORMATS = ("float", "base64")
 _FLOAT_BYTES = 4
 
 
-@dataclass(frozen=True, slots=True)
-class EmbeddingRequest:
+class EmbeddingRequest(Struct, frozen=True):
     """A request as it goes to the provider, and what its answer must know.
 
     `estimated_tokens` serves when the provider does not count.

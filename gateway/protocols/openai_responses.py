@@ -5,7 +5,6 @@ conversation are the beginning of the messages of its next turn.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from gateway import wire
 from gateway.protocols.messages_form import JSON_INSTRUCTION
@@ -42,11 +41,11 @@ from gateway.protocols.shared.request_fields import (
 )
 from gateway.protocols.shared.sealed_thinking import ThinkingSeal
 from gateway.protocols.shared.tools import stub_tools
+from gateway.structs import Struct
 from gateway.wire import JSON, JSONObject
 
 
-@dataclass(frozen=True, slots=True)
-class StateWanted:
+class StateWanted(Struct, frozen=True):
     """What a request needs of earlier ones before it can be translated.
 
     `references` are the ids of stored items that its input names.
@@ -56,16 +55,14 @@ class StateWanted:
     references: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Recalled:
+class Recalled(Struct, frozen=True):
     """What was stored: the items of the previous Response and before, and items by their ids."""
 
     items: Sequence[JSONObject] = ()
     lookup: Lookup = lambda _id: None
 
 
-@dataclass(frozen=True, slots=True)
-class Translated:
+class Translated(Struct, frozen=True):
     """A request in the Messages form, and what its answer must know.
 
     `thinking_models` wrote the thinking in the draft; when another model is chosen, take the

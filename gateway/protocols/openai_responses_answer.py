@@ -1,7 +1,5 @@
 """A whole Message as a Response (SDK type `Response`)."""
 
-from dataclasses import dataclass
-
 from gateway.protocols.openai_responses_output import (
     THINKING_KINDS,
     annotations_of,
@@ -21,11 +19,11 @@ from gateway.protocols.shared.reply_parts import bare_json, tool_arguments
 from gateway.protocols.shared.sealed_thinking import advanced
 from gateway.protocols.shared.stops import is_cut, refusal_text
 from gateway.protocols.shared.usage import UsageMeter
+from gateway.structs import Struct
 from gateway.wire import JSONObject
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """`response` is for the client; `items` are for the store, with what reads their reasoning."""
 
     response: JSONObject

@@ -4,7 +4,6 @@ Source: SDK types `Response`, `ResponseUsage`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from gateway.errors import GatewayError
 from gateway.protocols.shared.draft import ReplyPlan
@@ -12,6 +11,7 @@ from gateway.protocols.shared.reply_parts import service_tier
 from gateway.protocols.shared.sealed_thinking import NO_THINKING, ThinkingSeal
 from gateway.protocols.shared.stops import is_cut
 from gateway.protocols.shared.usage import UsageMeter
+from gateway.structs import Struct, field
 from gateway.wire import JSONObject
 
 _ITEM_PREFIXES = ("rs", "msg", "fc", "ctc", "in")
@@ -19,8 +19,7 @@ _SHOWN_CODES = frozenset({"rate_limit_exceeded", "context_length_exceeded", "ins
 """Codes that clients act upon; Codex compacts or stops by them and retries on `server_error`."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResponsePlan:
+class ResponsePlan(Struct, frozen=True):
     """What the request says about its Response.
 
     `echo` are the request's fields that a Response repeats, `echo_json` the same as JSON.
@@ -38,8 +37,7 @@ class ResponsePlan:
     chain: str = NO_THINKING
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseEnvelope:
+class ResponseEnvelope(Struct, frozen=True):
     """The identity of one Response.
 
     `response_id` begins with "resp_" and is not to be guessed; the ids of the output items are made
@@ -60,8 +58,7 @@ class ResponseEnvelope:
         return int(self.clock()) if self.created_at is None else self.created_at
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerFrame:
+class AnswerFrame(Struct, frozen=True):
     """Everything but the model's own words that an answer is made of."""
 
     reply: ReplyPlan

@@ -7,12 +7,11 @@ without web search is better than none. One that must be called is a 400.
 Source: SDK types `Tool`, `NamespaceTool`, `ToolChoice`.
 """
 
-from dataclasses import dataclass, field
-
 from gateway.protocols.shared.cache_marks import CacheMarks
 from gateway.protocols.shared.reading import missing, optional_list, unsupported, wrong_type
 from gateway.protocols.shared.tool_choice import Choice, choose_tools
 from gateway.protocols.shared.tools import DeclaredTools, declare_tool
+from gateway.structs import Struct, field
 from gateway.wire import JSON, JSONObject
 
 _OWN_KINDS = (None, "function", "custom")
@@ -26,8 +25,7 @@ _HOSTED = frozenset(
 )  # fmt: skip
 
 
-@dataclass(slots=True)
-class ResponseTools:
+class ResponseTools(Struct):
     """The tools of one request. `namespaces` maps a sent name to (namespace, name).
 
     `ignored` gets the names of what was dropped.

@@ -4,11 +4,10 @@ Models of the newest generations think by themselves (adaptive) and take an effo
 4.5 generation take a token budget; some can be switched off, some only between tools, some never.
 """
 
-from dataclasses import dataclass
-
 from gateway.catalog.models import EFFORTS, Model
 from gateway.protocols.messages_form import MINIMUM_BUDGET_TOKENS
 from gateway.protocols.shared.draft import Draft
+from gateway.structs import Struct
 from gateway.wire import JSONObject
 
 # Budgets of manual thinking for an effort, and the way back for clients that name a budget.
@@ -24,8 +23,7 @@ _MOST_WITHOUT_THINKING = "high"  # xhigh and max need full thinking
 _DEFAULT_BUDGET = _BUDGETS["medium"]
 
 
-@dataclass(frozen=True, slots=True)
-class Thinking:
+class Thinking(Struct, frozen=True):
     """What to send: `thinking` and `output_config.effort`, None to leave them out.
 
     `is_on` tells whether the model will think; `note` says why a wish was not granted.

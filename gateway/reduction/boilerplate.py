@@ -5,18 +5,15 @@ a line says so; what the model is told stays the same.
 """
 
 import tomllib
-from dataclasses import dataclass
 from importlib import resources
-from itertools import repeat
-from operator import contains
 from pathlib import Path
 from typing import Any
 
 from gateway.reduction.texts import Text
+from gateway.structs import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class KnownBlock:
+class KnownBlock(Struct, frozen=True):
     """A block: it begins with a line that starts with `start` and reaches to the end of `end`;
     without `end` to the next blank line.
     """
@@ -40,8 +37,7 @@ class KnownBlock:
         return (place, close + len(self.end)) if close >= 0 else None
 
 
-@dataclass(frozen=True, slots=True)
-class Boilerplate:
+class Boilerplate(Struct, frozen=True):
     """The known blocks."""
 
     blocks: tuple[KnownBlock, ...]
@@ -52,12 +48,16 @@ class Boilerplate:
         What tools return may quote anything and is not looked at.
         """
         said = [text for text in texts if text.kind != "tool_result"]
-        asked = [text.value for text in said if text.message >= 0]
-        for block in self.blocks:
-            if any(map(contains, asked, repeat(block.start))):
-                seen: set[str] = set()
-                for text in said:
-                    _strip(text, block, seen)
+        for block in self.present(texts):
+            seen: set[str] = set()
+            for text in said:
+                _strip(text, block, seen)
+
+    def present(self, texts: list[Text]) -> list[KnownBlock]:
+        """The blocks that may stand in a text of the user."""
+        asked = [text.value for text in texts if text.kind != "tool_result" and text.message >= 0]
+        whole = asked[0] if len(asked) == 1 else "\n".join(asked)
+        return [block for block in self.blocks if block.start in whole]
 
 
 def _strip(text: Text, block: KnownBlock, seen: set[str]) -> None:

@@ -7,7 +7,6 @@ common with this one, and the end of this one, if its conversation grows by appe
 rewrite their history get no mark at the end: nobody would read it.
 """
 
-from dataclasses import dataclass, field
 from itertools import accumulate
 
 from gateway.catalog.models import Model
@@ -15,13 +14,13 @@ from gateway.protocols.shared.cache_marks import MAX_MARKS
 from gateway.protocols.shared.digests import BlockDigests, digest
 from gateway.reduction.lifetime import Lifetime
 from gateway.reduction.state import BLOCK_BYTES, MAX_BLOCKS
+from gateway.structs import Struct, field
 from gateway.wire import JSON, JSONObject
 
 _MARKABLE = frozenset({"text", "image", "document", "tool_use", "tool_result"})
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """The blocks of a request's messages in order, with digests and sizes.
 
     `places` are (message, block) indexes. `digests` has `BLOCK_BYTES` for each. `ends` counts the
@@ -69,8 +68,7 @@ def lay_out(body: JSONObject, digests: BlockDigests) -> Layout:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(Struct, frozen=True):
     """What the marks depend on besides the request itself.
 
     `shared` is how many blocks the previous request had in common with this one, None when there is
@@ -85,8 +83,7 @@ class Situation:
     bytes_per_token: float = 4.0
 
 
-@dataclass(slots=True)
-class Marks:
+class Marks(Struct):
     """Where marks go: the last tool, the last system block, blocks of messages by their number."""
 
     tools: bool = False

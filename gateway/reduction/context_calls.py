@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.reduction.context_lines import error_lines, shortened
 from gateway.reduction.tool_kinds import call_arguments
+from gateway.structs import Struct, field
 from gateway.wire import JSON, JSONObject
 
 CallKind = Literal["read", "edit", "run", "search", "other"]
@@ -31,8 +31,7 @@ _FAILED = re.compile(r"exit(?:ed with)?(?: code| status)?:? *[1-9]\d*\b", re.IGN
 _MOST_COMMAND_CHARS = 240
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """One call: what it was for. `paths` are the files it names, `command` what it ran."""
 
     kind: CallKind
@@ -40,8 +39,7 @@ class Call:
     command: str = ""
 
 
-@dataclass(slots=True)
-class Deeds:
+class Deeds(Struct):
     """What was done in a part of a conversation, in order and each thing once.
 
     `errors` has the lines of failures and the message they stood in; `commands` each command with

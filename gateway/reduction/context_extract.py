@@ -1,7 +1,6 @@
 """What is quoted of the messages that a cut leaves out: a bounded extract, word for word."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from gateway.reduction.context_calls import deeds_of
 from gateway.reduction.context_lines import (
@@ -12,6 +11,7 @@ from gateway.reduction.context_lines import (
     user_lines,
 )
 from gateway.storage.shelf import Shelf
+from gateway.structs import Struct, field
 from gateway.wire import JSONObject
 
 _SHORT_CHARS = 1_200  # what a person typed is kept whole up to here; longer texts are pasted ones
@@ -77,8 +77,7 @@ def declaration(messages: int) -> str:
     )
 
 
-@dataclass(slots=True)
-class _Section:
+class _Section(Struct):
     """The lines of one kind; the newest are taken first, as far as they fit, minor ones last."""
 
     name: str

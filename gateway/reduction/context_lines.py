@@ -6,8 +6,9 @@ task. What they must find is in the labelled corpus of the tests.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
+
+from gateway.structs import Struct
 
 LineKind = Literal["wish", "error", "decision"]
 
@@ -71,8 +72,7 @@ _DECISION = re.compile(
 _FENCE = "```"
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """A line worth keeping, as it stood, and why."""
 
     kind: LineKind

@@ -7,7 +7,6 @@ what was sent once stays. Without the record, or without the summary, there is t
 
 import zlib
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
 
 from gateway import wire
 from gateway.protocols.shared.digests import BlockDigests, chained
@@ -15,6 +14,7 @@ from gateway.storage.sealed import Seals, opened
 from gateway.storage.shared_lookup import SharedLookup, Values
 from gateway.storage.shelf import Shelf
 from gateway.storage.valkey import Valkey, ValkeyDown
+from gateway.structs import Struct
 from gateway.wire import JSONObject
 
 SOURCE_TTL_SECONDS = 3_600
@@ -53,8 +53,7 @@ def declared(summary: str, messages: int) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class SummarySource:
+class SummarySource(Struct, frozen=True):
     """What is to be summarised: the text, and how long its summary may be."""
 
     text: str

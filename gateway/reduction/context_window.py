@@ -12,7 +12,6 @@ of what is going to go can be prepared in the meantime.
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
 
@@ -20,6 +19,7 @@ from gateway.policies import ContextPolicy
 from gateway.protocols.messages_form import NO_ANSWER, THINKING_BLOCKS, text_block
 from gateway.reduction.context_extract import extract
 from gateway.reduction.context_tokens import text_chars
+from gateway.structs import Struct
 from gateway.wire import JSONObject
 
 Estimate = Callable[[JSONObject], int]
@@ -36,8 +36,7 @@ _SUMMARY_SHARE = 8  # the summary has this part of the limit
 _SUMMARY_CHARS_PER_TOKEN = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(Struct, frozen=True):
     """The messages from `head` up to `start` are left out.
 
     `made_at` is the number of messages of the first request that was cut here: thinking before it
@@ -65,8 +64,7 @@ class Cut:
         return message - self.removed_messages - self.joins
 
 
-@dataclass(frozen=True, slots=True)
-class Cuts:
+class Cuts(Struct, frozen=True):
     """What going through a conversation has shown.
 
     `current` is the cut that holds for its newest request; `upcoming` the first message that the
@@ -80,8 +78,7 @@ class Cuts:
 NO_CUTS = Cuts()
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
+class Pruned(Struct, frozen=True):
     """Messages after a cut. `cut_message` is the place of the message that declares it."""
 
     messages: list[JSONObject]

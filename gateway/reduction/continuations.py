@@ -5,17 +5,16 @@ clients continue nearly always; a script that asks one question after another ne
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
 
 from gateway.catalog.models import Price
+from gateway.structs import Struct
 
 _PRIOR_CONTINUED, _PRIOR_BEGUN = 4.0, 5.0
 _MOST_BEGUN = 200.0  # after so many, what is older counts half
 _MOST_CLIENTS = 2_000
 
 
-@dataclass(slots=True)
-class _Counts:
+class _Counts(Struct):
     begun: float = 0.0
     continued: float = 0.0
 

@@ -48,9 +48,6 @@ def wants_diff_policy(body: JSONObject, kinds: ToolKinds) -> bool:
     """True for a conversation about code whose client neither edits files itself nor asks for a
     form of its own. Looks at what stands before the first answer, which never changes.
     """
-    if kinds.has_edit_tool(body.get("tools") or []):
-        return False
-    texts = [block["text"][:_MOST_CHARS] for block in body.get("system") or ()]
     questions: list[str] = []
     for message in body["messages"]:
         if message["role"] == "assistant":
@@ -58,8 +55,9 @@ def wants_diff_policy(body: JSONObject, kinds: ToolKinds) -> bool:
         questions += [
             block["text"][:_MOST_CHARS] for block in message["content"] if block["type"] == "text"
         ]
-    if not any(map(_CODE.search, questions)):
+    if not any(map(_CODE.search, questions)) or kinds.has_edit_tool(body.get("tools") or []):
         return False
+    texts = [block["text"][:_MOST_CHARS] for block in body.get("system") or ()]
     return not any(map(_prescribes, [*texts, *map(_without_code, questions)]))
 
 

@@ -5,10 +5,10 @@ An entry that dies is written again. `p` is the chance that the conversation's n
 again when such a pause comes.
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
 from gateway.catalog.models import Price
+from gateway.structs import Struct
 
 Lifetime = Literal["5m", "1h"]
 
@@ -20,8 +20,7 @@ _PRIOR_AGENT = 0.02
 _PRIOR_CHAT = 0.10
 
 
-@dataclass(frozen=True, slots=True)
-class Pauses:
+class Pauses(Struct, frozen=True, array_like=True):
     """How often a conversation has paused for more than 5 minutes but no more than an hour."""
 
     steps: int = 0

@@ -1,13 +1,13 @@
 """Where append logs are kept: sealed in Valkey, and in memory of this process."""
 
 import zlib
-from dataclasses import dataclass
 
 from gateway import wire
 from gateway.reduction.state import ConversationState
 from gateway.storage.sealed import Seals, opened
 from gateway.storage.shelf import Shelf
 from gateway.storage.valkey import Valkey, ValkeyDown
+from gateway.structs import Struct
 from gateway.wire import JSONObject
 
 MAX_LOG_BYTES = 4 * 2**20
@@ -17,8 +17,7 @@ _LOCAL_ENTRIES = 1_000
 _LOCAL_BYTES = 16 * 2**20
 
 
-@dataclass(frozen=True, slots=True)
-class Log:
+class Log(Struct, frozen=True):
     """What was sent for one request, before any pass. `said` is the digest of all the messages that
     the client had sent in it (`Beginnings.whole`).
     """

@@ -1,8 +1,9 @@
 """How a rewriting pass has done so far: its statistics and the judgement on them."""
 
-from dataclasses import dataclass
 from math import sqrt
 from typing import Self
+
+from gateway.structs import Struct
 
 FEWEST_CONVERSATIONS = 20
 """Fewer prove nothing."""
@@ -14,8 +15,7 @@ _OFF_DEVIATIONS = 2.0  # a pass that neither gains nor loses is taken for a lose
 _ON_DEVIATIONS = 1.0  # to come back is harder than to stay, else it would flap at the border
 
 
-@dataclass(slots=True)
-class PassRecord:
+class PassRecord(Struct):
     """Net dollars of conversations: how many, their sum, and the sum of their squares."""
 
     conversations: float = 0.0

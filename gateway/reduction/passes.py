@@ -4,16 +4,15 @@ A pass that came or went in the middle would change what was already sent.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 
 from gateway.policies import ReductionPolicy, References, TextPolicy
 from gateway.reduction.report import Technique
+from gateway.structs import Struct, replace
 from gateway.wire import JSONObject
 
 
-@dataclass(frozen=True, slots=True)
-class Passes:
+class Passes(Struct, frozen=True):
     """The choices of one conversation; caps are in characters, 0 for none.
 
     `context_tokens` is where a long conversation is cut, 0 for never.
@@ -40,7 +39,7 @@ class Passes:
         return {name: value for name, value in zip(_NAMES, _values(self), strict=True) if value}
 
 
-_NAMES = tuple(each.name for each in fields(Passes))
+_NAMES = Passes.__struct_fields__
 _values = attrgetter(*_NAMES)
 
 UNTOUCHED = Passes()

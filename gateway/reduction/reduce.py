@@ -1,7 +1,6 @@
 """One request on its way through the passes: what they share, and their order."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
 
 from gateway.catalog.models import Model
 from gateway.policies import ReductionPolicy
@@ -42,14 +41,14 @@ from gateway.reduction.state import (
     read_calls,
 )
 from gateway.reduction.volatile import SystemLines
+from gateway.structs import Struct, replace
 from gateway.wire import JSONObject
 
 _FIRST_REQUESTS = 3
 _BYTES_PER_TOKEN = 3.6  # of JSON, until the API's usage has told better
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """What is known when a request arrives: of its conversation, and of the request itself.
 
     `id` names the conversation for good; `now` is in seconds, of the clock of `found.state.at`.

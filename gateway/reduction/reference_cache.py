@@ -6,10 +6,10 @@ any other one starts anew. So what is sent never depends on what is remembered.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from gateway.reduction.reference_encoder import ReferenceEncoder
 from gateway.storage.shelf import Shelf
+from gateway.structs import Struct, field
 
 MAX_BYTES = 16 * 2**20
 MAX_ENTRIES = 512
@@ -18,8 +18,7 @@ Step = str | int
 """What an encoder reads: a text, or a label that something else claims."""
 
 
-@dataclass(slots=True)
-class Memory:
+class Memory(Struct):
     """An encoder with the steps it has read, and what is sent for each that is a text."""
 
     encoder: ReferenceEncoder

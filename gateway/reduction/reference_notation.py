@@ -12,7 +12,8 @@ taken from such a listing gets the numbers of the place where the reference stan
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from gateway.structs import Struct
 
 NOTATION = (
     "Repeated text is sent once. A first line [ctx N] is only a label."
@@ -42,8 +43,7 @@ _RUN = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """Lines `first` to `last` of a text, which are lines `begin` to `end` of the text `label`.
 
     `is_bare`: they stand there with printed numbers and here without.

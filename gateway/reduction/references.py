@@ -45,8 +45,8 @@ def references_wanted(body: JSONObject, digests: BlockDigests) -> bool:
             opening += size
     if not body.get("tools"):
         return False
-    head = (*body["tools"], *(body.get("system") or ()))
-    return opening + sum(digests.look(block).size for block in head) >= _LONG_ENOUGH_CHARS
+    head = digests.look_all([*body["tools"], *(body.get("system") or ())])
+    return opening + sum([each.size for each in head]) >= _LONG_ENOUGH_CHARS
 
 
 def encode_references(

@@ -1,7 +1,8 @@
 """What the passes did to one request: the raw numbers of the ledger."""
 
-from dataclasses import dataclass, field
 from typing import Literal
+
+from gateway.structs import Struct, field
 
 Technique = Literal[
     "boilerplate",
@@ -16,8 +17,7 @@ Technique = Literal[
 """What a rewriting pass goes by in headers, metrics and reports."""
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(Struct, frozen=True):
     """What one pass did to one request.
 
     `removed_chars` are characters that were not sent because of it, negative when it added some;
@@ -29,8 +29,7 @@ class Effect:
     removed_new_chars: int
 
 
-@dataclass(slots=True)
-class ReductionReport:
+class ReductionReport(Struct):
     """What was done to one request.
 
     `plain_chars` counts the text of the plain translation (tools, system, messages), `sent_chars`

@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from gateway.protocols.messages_form import text_block
@@ -23,6 +22,7 @@ from gateway.reduction.report import ReductionReport, Technique
 from gateway.reduction.texts import Text, read_texts, write_texts
 from gateway.reduction.tool_kinds import ToolKinds
 from gateway.reduction.volatile import Settled, SystemLines, changing_lines, without_lines
+from gateway.structs import Struct, replace
 from gateway.wire import JSONObject
 
 Shift = Callable[[int], int]
@@ -31,8 +31,7 @@ Shift = Callable[[int], int]
 _SYSTEM_TEXTS = 256  # whose changing lines are known to a process; a client has one or two
 
 
-@dataclass(frozen=True, slots=True)
-class Rewriting:
+class Rewriting(Struct, frozen=True):
     """What the passes need to know of one request.
 
     Messages before `old_messages` have been sent before. `compacted` is the message before which
@@ -51,8 +50,7 @@ class Rewriting:
     summary: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StillBody:
+class StillBody(Struct, frozen=True):
     """A request without the system lines that change, and these: what is `moved` and its places."""
 
     body: JSONObject
@@ -129,10 +127,11 @@ class Rewriter:
         old = shift(request.old_messages)
         passes = request.passes
         additions: list[str] = []
-        if any(passes.caps):
+        caps = [cap for cap in passes.caps if cap]
+        if caps and sum([len(text.value) for text in texts]) > min(caps):
             with _noted(request, "caps", texts, old):
                 cap_texts(texts, passes.caps, self._kinds)
-        if passes.boilerplate:
+        if passes.boilerplate and self._boilerplate.present(texts):
             # After the caps: what a block repeats must still be there.
             with _noted(request, "boilerplate", texts, old):
                 self._boilerplate.strip(texts)

@@ -9,12 +9,12 @@ There is no text in here, only digests and numbers.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from gateway import wire
 from gateway.protocols.shared.digests import BlockDigests, chained, digest
 from gateway.reduction.lifetime import Lifetime, Pauses
 from gateway.reduction.volatile import SystemLines
+from gateway.structs import Struct, field, pack, unpack
 from gateway.wire import JSONObject
 
 BLOCK_BYTES = 8
@@ -23,23 +23,21 @@ BLOCK_BYTES = 8
 MAX_BLOCKS = 8_000
 """Blocks remembered of one request; what lies behind counts as new."""
 
-_FORMAT = 1
+_FORMAT = b"2"
 _IDS = {"tool_use": "id", "tool_result": "tool_use_id"}
 _MOST_BEGINNINGS = 8  # asked for, newest first
 _STORED_BEGINNINGS = 3  # of a client that rewrites: what it leaves alone is behind one of them
 _FIRST_LINE_CHARS = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Calls:
+class Calls(Struct, frozen=True, array_like=True):
     """A history with calls: its `shape`, in which ids do not count, and a digest of the first."""
 
     shape: bytes = b""
     first_id: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class ConversationState:
+class ConversationState(Struct, frozen=True, array_like=True):
     """One conversation after its latest request.
 
     `at` is when that began, in seconds. `setting` and `blocks` are digests of what was sent: of
@@ -85,8 +83,7 @@ def mostly_appends(requests: int, extended: int) -> bool:
     return extended * 2 >= requests - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Beginnings:
+class Beginnings(Struct, frozen=True):
     """The beginnings of one request by which it may be known.
 
     `ends` has the digest of the messages before each of the newest answers of the assistant, newest
@@ -162,8 +159,7 @@ def storage_keys(
     return list(dict.fromkeys(keys))
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """The previous request's state, and how many of the new request's messages were in it."""
 
     state: ConversationState | None = None
@@ -189,17 +185,22 @@ def choose_previous(beginning: Beginnings, candidates: Sequence[ConversationStat
 
 def read_calls(messages: list[JSONObject], digests: BlockDigests) -> Calls:
     """The calls in these messages; nothing when there are none."""
-    first_id = b""
-    sizes: list[bytes] = []
-    for message in messages:
-        for block in message["content"]:
-            kind = block["type"]
-            identity = str(block.get(_IDS.get(kind, ""), "")).encode("utf-8", "surrogatepass")
-            if kind == "tool_use" and not first_id:
-                first_id = digest(identity)[:BLOCK_BYTES]
-            size = digests.look(block).size - len(identity)
-            sizes.append(kind.encode() + size.to_bytes(8, "big", signed=True))
-    return Calls(digest(b"".join(sizes))[:BLOCK_BYTES], first_id) if first_id else Calls()
+    blocks = [block for message in messages for block in message["content"]]
+    first = next((block for block in blocks if block["type"] == "tool_use"), None)
+    if first is None:
+        return Calls()
+    shape: list[str | int] = []
+    for block, made in zip(blocks, digests.look_all(blocks), strict=True):
+        kind, size = block["type"], made.size
+        if kind in _IDS:
+            size -= len(_identity(block))
+        shape += (kind, size)
+    return Calls(digest(wire.dumps(shape))[:BLOCK_BYTES], digest(_identity(first))[:BLOCK_BYTES])
+
+
+def _identity(block: JSONObject) -> bytes:
+    """The id in a call or a result."""
+    return str(block.get(_IDS[block["type"]], "")).encode("utf-8", "surrogatepass")
 
 
 def common_blocks(before: bytes, now: bytes) -> int:
@@ -220,61 +221,13 @@ def _named(client_key: str) -> str:
 
 
 def dump_state(state: ConversationState) -> bytes:
-    """The state as bytes: a line of JSON, then the digests of the blocks."""
-    head = {
-        "format": _FORMAT,
-        "id": state.id,
-        "at": state.at,
-        "setting": state.setting.hex(),
-        "known_messages": state.known_messages,
-        "question": state.question.hex(),
-        "requests": state.requests,
-        "extended": state.extended,
-        "pauses": [state.pauses.steps, state.pauses.long],
-        "bytes_per_token": state.bytes_per_token,
-        "prompt_tokens": state.prompt_tokens,
-        "passes": state.passes,
-        "choice": state.choice,
-        "lines": state.lines.digests.hex(),
-        "moved": state.lines.moved,
-        "calls": [state.calls.shape.hex(), state.calls.first_id.hex()],
-        "ordinal_ids": state.ordinal_ids,
-        "lifetime": state.lifetime,
-        "compacted": state.compacted,
-        "summary": state.summary,
-        "held_out": state.held_out,
-    }
-    return wire.dumps(head) + b"\n" + state.blocks
+    """The state as bytes, a few hundred and what its blocks take."""
+    return _FORMAT + pack(state)
 
 
 def load_state(data: bytes) -> ConversationState | None:
     """The state in `data`; None when another version of the gateway wrote it in another form."""
-    line, _, blocks = data.partition(b"\n")
     try:
-        head = wire.loads(line)
-        if head["format"] != _FORMAT:
-            return None
-        return ConversationState(
-            id=head["id"],
-            at=head["at"],
-            setting=bytes.fromhex(head["setting"]),
-            blocks=blocks,
-            known_messages=head["known_messages"],
-            question=bytes.fromhex(head["question"]),
-            requests=head["requests"],
-            extended=head["extended"],
-            pauses=Pauses(*head["pauses"]),
-            bytes_per_token=head["bytes_per_token"],
-            prompt_tokens=head["prompt_tokens"],
-            passes=head["passes"],
-            choice=head["choice"],
-            lines=SystemLines(bytes.fromhex(head["lines"]), tuple(head["moved"])),
-            calls=Calls(*map(bytes.fromhex, head["calls"])),
-            ordinal_ids=head["ordinal_ids"],
-            lifetime=head["lifetime"],
-            compacted=head["compacted"],
-            summary=head["summary"],
-            held_out=head["held_out"],
-        )
-    except (wire.JSONDecodeError, KeyError, TypeError, ValueError):
+        return unpack(data[1:], ConversationState) if data[:1] == _FORMAT else None
+    except ValueError:
         return None

@@ -3,6 +3,7 @@
 What is lost costs money, not correctness: without its state a request is sent as a first one is.
 """
 
+import contextlib
 from collections.abc import Awaitable, Sequence
 
 from gateway.reduction.state import ConversationState, dump_state, load_state
@@ -11,7 +12,7 @@ from gateway.storage.shelf import Shelf
 from gateway.storage.valkey import Valkey, ValkeyDown
 
 _LOCAL_ENTRIES = 20_000
-_LOCAL_BYTES = 2 * 2**20  # as they are written; as objects they take some four times that
+_LOCAL_BYTES = 2**19  # some 1,500 conversations, which take about twice that in all
 
 
 class StateStore:
@@ -20,7 +21,7 @@ class StateStore:
     def __init__(self, valkey: Valkey, *, ttl_seconds: int) -> None:
         self._valkey = valkey
         self._ttl_seconds = ttl_seconds
-        self._local: Shelf[tuple[str, str], ConversationState] = Shelf(
+        self._local: Shelf[tuple[str, str], bytes] = Shelf(
             max_entries=_LOCAL_ENTRIES, max_size=_LOCAL_BYTES
         )
 
@@ -42,31 +43,25 @@ class StateStore:
         """Keep `state` under each of `keys`. Never waits."""
         data = dump_state(state)
         for key in keys:
-            self._local.put((project, key), state, self._ttl_seconds, len(data))
+            self._local.put((project, key), data, self._ttl_seconds, len(data))
             _ = self._valkey.call("SET", _valkey_name(project, key), data, "EX", self._ttl_seconds)
 
 
 class StateLookup:
     """A look-up under way; may be dropped without being awaited."""
 
-    def __init__(
-        self, local: list[ConversationState | None], reply: Awaitable[Values] | None
-    ) -> None:
+    def __init__(self, local: list[bytes | None], reply: Awaitable[Values] | None) -> None:
         self._local = local
         self._reply = reply
 
     async def found(self) -> list[ConversationState | None]:
         """The states in the order of their keys. Never raises."""
-        if self._reply is None:
-            return self._local
-        try:
-            values = await self._reply
-        except ValkeyDown:
-            return self._local
-        return [
-            load_state(value) if value is not None else local
-            for value, local in zip(values, self._local, strict=True)
-        ]
+        values = self._local
+        if self._reply is not None:
+            with contextlib.suppress(ValkeyDown):
+                shared = await self._reply
+                values = [there or here for there, here in zip(shared, values, strict=True)]
+        return [load_state(value) if value is not None else None for value in values]
 
 
 def _valkey_name(project: str, key: str) -> str:

@@ -5,10 +5,10 @@ texts and at what is fixed for the conversation, at nothing else.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Literal
 
 from gateway.protocols.shared.digests import BlockDigests
+from gateway.structs import Struct
 from gateway.wire import JSONObject
 
 _SALT_CHARS = 64  # at each end; passes are deterministic, so that length and ends tell enough
@@ -16,8 +16,7 @@ _SALT_CHARS = 64  # at each end; passes are deterministic, so that length and en
 TextKind = Literal["system", "user", "tool_result"]
 
 
-@dataclass(slots=True)
-class Text:
+class Text(Struct):
     """One text block of system, of a user message, or the only one of a tool result.
 
     `message` is the index of its message, -1 for the system text; `block` its place there; `nested`

@@ -3,12 +3,12 @@
 import re
 import shlex
 import tomllib
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from gateway import wire
+from gateway.structs import Struct
 from gateway.wire import JSON, JSONObject
 
 _MOST_COMMAND_CHARS = 400  # what prints one file is short
@@ -17,8 +17,7 @@ _LISTS = {"reads": ("names",), "shells": ("names", "commands", "readers"), "edit
 _SERVER_PREFIX = re.compile(r"^(?:mcp__.+__|[a-z0-9_-]+[./:])")
 
 
-@dataclass(frozen=True, slots=True)
-class ReadsWhen:
+class ReadsWhen(Struct, frozen=True):
     """Tools that read when an argument has one of these values."""
 
     names: frozenset[str]
@@ -26,8 +25,7 @@ class ReadsWhen:
     values: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class ToolKinds:
+class ToolKinds(Struct, frozen=True):
     """Names of tools by what they do, in lower case."""
 
     reads: frozenset[str]

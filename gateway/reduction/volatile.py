@@ -6,9 +6,9 @@ and sent behind the history instead. Nothing is lost, the order changes; it is r
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from gateway.protocols.shared.digests import digest
+from gateway.structs import Struct
 from gateway.wire import JSONObject
 
 LINE_DIGEST_BYTES = 4
@@ -29,16 +29,14 @@ _CLOCK = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SystemLines:
+class SystemLines(Struct, frozen=True, array_like=True):
     """The lines of a system text: `digests` has 4 bytes each, `moved` the places that change."""
 
     digests: bytes = b""
     moved: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Struct, frozen=True):
     """A system text without its changing lines, and those lines; what to remember of it."""
 
     blocks: list[JSONObject]

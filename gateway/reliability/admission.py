@@ -11,7 +11,6 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from gateway.context import Caller
@@ -39,6 +38,7 @@ from gateway.reliability.reservation import (
 from gateway.reliability.spending import Spending
 from gateway.reliability.token_estimate import estimated_tokens
 from gateway.storage.valkey import Valkey, ValkeyDown
+from gateway.structs import Struct
 from gateway.telemetry.metrics import MetricStore
 from gateway.telemetry.series import RATE_LIMIT_HITS
 
@@ -49,8 +49,7 @@ _NOTHING = Estimate()
 _MAX_CALLERS = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Counted:
+class _Counted(Struct, frozen=True):
     """What is counted for the requests of a caller on a day.
 
     `arguments` are the script's; None where each request has its own.

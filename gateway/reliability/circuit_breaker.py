@@ -8,10 +8,10 @@ workflow say is applied as it is heard; without them the same rules hold here.
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import IntEnum
 
 from gateway.errors import UnavailableError
+from gateway.structs import Struct, field
 
 _PROBE_LEASE_SECONDS = 120.0  # a probe that never reports must not keep the breaker half-open
 _LONGEST_WAIT_SECONDS = 300.0  # what a client is told of a breaker that was opened by hand
@@ -31,8 +31,7 @@ class CircuitOpenError(UnavailableError):
     code = "circuit_open"
 
 
-@dataclass(slots=True)
-class _Circuit:
+class _Circuit(Struct):
     """What is known of one upstream. `period` grows with each change of state.
 
     `probes` are the moments at which requests were let through the half-open breaker, by number.

@@ -9,7 +9,6 @@ import logging
 import math
 import os
 import socket
-from dataclasses import dataclass
 from typing import Any
 
 from gateway.durable import (
@@ -25,6 +24,7 @@ from gateway.errors import NotFoundError
 from gateway.reliability.circuit_breaker import CircuitBreaker, CircuitState
 from gateway.storage.circuit_board import CircuitBoard, CircuitNotice, read_notice
 from gateway.storage.valkey import ValkeyDown
+from gateway.structs import Struct
 
 _log = logging.getLogger("gateway.reliability")
 
@@ -42,8 +42,7 @@ _WHY: dict[CircuitStateName, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class CircuitNames:
+class CircuitNames(Struct, frozen=True):
     """What circuits there can be."""
 
     upstreams: tuple[str, ...]

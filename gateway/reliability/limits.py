@@ -3,11 +3,11 @@
 import calendar
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from gateway.context import Caller
 from gateway.errors import RateLimitError
 from gateway.policies import Limits
+from gateway.structs import Struct
 
 WINDOW_SECONDS = 60
 MICRO_DOLLARS = 1_000_000
@@ -19,8 +19,7 @@ BUDGETS = ("day", "month")
 """Those of them that are money."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """What is limited: a project, or one of its keys where `key_id` is set.
 
     `tag` begins its keys in Valkey.
@@ -62,8 +61,7 @@ def subjects_of(caller: Caller) -> tuple[Subject, ...]:
     return subjects
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """Which limit of whom stands against a request, and for how many seconds."""
 
     subject: Subject
@@ -76,8 +74,7 @@ class Refusal:
         return self.limit in BUDGETS
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(Struct, frozen=True):
     """What is left of a limit in a window, and the seconds until all of it is free again."""
 
     limit: int
@@ -85,8 +82,7 @@ class Allowance:
     reset_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(Struct, frozen=True):
     """The outcome for one request; an allowance is None where nothing is counted.
 
     Of several subjects an allowance shows the tighter one, after this request. `degraded` tells
@@ -148,8 +144,7 @@ def _spoken(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 7200 else f"{seconds / 3600:.0f} hours"
 
 
-@dataclass(frozen=True, slots=True)
-class Periods:
+class Periods(Struct, frozen=True):
     """A UTC day and its month, and when they end, Unix time."""
 
     day: str

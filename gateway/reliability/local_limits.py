@@ -6,7 +6,6 @@ What Valkey admits is noted here too, so that the limits hold when it goes away 
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 
 from gateway.reliability.limits import (
     WINDOW_SECONDS,
@@ -18,21 +17,20 @@ from gateway.reliability.limits import (
     micro_dollars,
 )
 from gateway.reliability.spending import Spending
+from gateway.structs import Struct, field
 
 _MAX_SUBJECTS = 10_000
 _FULL_SECONDS = 1.0  # nobody knows when a request in flight will end
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """What a request is expected to use before anything is known of it."""
 
     tokens: int = 0
     micro_dollars: int = 0
 
 
-@dataclass(slots=True)
-class _Log:
+class _Log(Struct):
     """What is known of one subject. `tokens` are [moment, tokens] of requests, oldest first."""
 
     requests: deque[float]

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
@@ -11,6 +10,7 @@ from gateway.reliability.limits import WINDOW_SECONDS, Periods, Subject
 from gateway.reliability.local_limits import Estimate, LocalLimits
 from gateway.reliability.spending import Spending
 from gateway.storage.valkey import Script, Valkey
+from gateway.structs import Struct
 
 LEASE_SECONDS = 90.0
 """How long a request counts as in flight when nobody says so any more: its process has died."""
@@ -25,8 +25,7 @@ def script_named(name: str) -> Script:
     return Script.of(resources.files("gateway.reliability").joinpath(name).read_text("utf-8"))
 
 
-@dataclass(frozen=True, slots=True)
-class Book:
+class Book(Struct, frozen=True):
     """Where reservations are settled: Valkey, this process, and what is known to be spent."""
 
     valkey: Valkey

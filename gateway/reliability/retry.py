@@ -8,9 +8,9 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 from gateway.errors import UpstreamError
+from gateway.structs import Struct
 
 _LONGEST_BACKOFF_SECONDS = 20.0
 _BUDGET_SECONDS = 10.0
@@ -19,8 +19,7 @@ _WINDOW_SECONDS = 60.0  # longer waits are better seen, and decided on, by the c
 _RETRY_AFTER_SPREAD = 0.1  # clients told the same moment must not all come back at it
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(Struct, frozen=True):
     """Retry with full jitter, honouring `retry-after`, inside one window for all attempts.
 
     `random` gives a number in [0, 1). `window_seconds` is counted from the first attempt; no retry
@@ -32,7 +31,7 @@ class RetryPolicy:
     backoff_base_seconds: float
     window_seconds: float = _WINDOW_SECONDS
     budget_ratio: float = 0.2
-    random: Callable[[], float] = field(default=random.random, repr=False)
+    random: Callable[[], float] = random.random
 
     def delay(
         self,

@@ -7,17 +7,15 @@ found.asking.answered()               it is complete
 found.asking.ended()                  at the very end, whatever happened
 """
 
-from dataclasses import dataclass
-
 from gateway.response_cache.answer import AnswerRecorder, Events
 from gateway.response_cache.flights import Flights, Lead
 from gateway.response_cache.question import Question
 from gateway.response_cache.similar import Place, SimilarQuestions
 from gateway.response_cache.store import WAIT_SECONDS, AnswerStore
+from gateway.structs import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A kept answer. `similarity` is that of the question it was made for, None for the same."""
 
     events: Events
@@ -70,8 +68,7 @@ class Asking:
             self._cache.pass_on(self._question, self._lead)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """Either a kept answer, or what hears the upstream's."""
 
     answer: Answer | None = None

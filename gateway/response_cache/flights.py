@@ -8,14 +8,14 @@ longer than a limit, and a request that leaves disturbs nobody.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+
+from gateway.structs import Struct, field
 
 Answer = TypeVar("Answer")
 
 
-@dataclass(slots=True)
-class _Flight(Generic[Answer]):
+class _Flight(Struct, Generic[Answer]):
     """One question on its way: since when, and who waits for it."""
 
     key: Hashable

@@ -9,12 +9,12 @@ Only texts: tools act on the world, and a picture behind a URL may be another on
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from gateway import wire
 from gateway.context import Project
 from gateway.protocols.shared.digests import unmarked
 from gateway.protocols.shared.draft import Draft
+from gateway.structs import Struct, field
 from gateway.wire import JSON, JSONObject
 
 MAX_QUESTION_CHARS = 2_000
@@ -45,8 +45,7 @@ _NO_CONTENT = frozenset({"stream", "cache_control"})
 _BLOCKS = frozenset({"text", "thinking", "redacted_thinking"})
 
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
+class Sampling(Struct, frozen=True):
     """What the client asked of the sampling; newer models are not told."""
 
     temperature: float | None = None
@@ -54,8 +53,7 @@ class Sampling:
     top_k: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Keepable:
+class Keepable(Struct, frozen=True):
     """What decides an answer, but for where it is asked: `body` is complete, in blocks.
 
     `held_out`: its conversation goes untouched, so it gets no answer to another question.
@@ -66,8 +64,7 @@ class Keepable:
     held_out: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A request as it goes upstream.
 
     `headers` are those sent with it, but for the credential; `cache_control` is the client's own
@@ -81,8 +78,7 @@ class Asked:
     cache_control: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Likeness:
+class Likeness(Struct, frozen=True):
     """What a question is compared by: `group` is all of the request but the question's `text`."""
 
     group: str
@@ -90,8 +86,7 @@ class Likeness:
     threshold: float
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """A request that may be answered from the cache.
 
     `key` is 64 hex digits; `fresh`: the client wants a new answer, which may be kept; `like` is

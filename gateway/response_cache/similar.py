@@ -14,12 +14,12 @@ import time
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from heapq import nsmallest
 from operator import mul
 from typing import Protocol
 
 from gateway.response_cache.question import Likeness
+from gateway.structs import Struct
 
 MAX_QUESTIONS = 300
 """How many questions of a project are remembered."""
@@ -43,8 +43,7 @@ class Embedder(Protocol):
         """The vector of `text`; None when there is none in time. Never raises."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where a question stands: its vector, of length 1, and what has to be the same."""
 
     group: str
@@ -53,8 +52,7 @@ class Place:
     signs: int
 
 
-@dataclass(frozen=True, slots=True)
-class Near:
+class Near(Struct, frozen=True):
     """A kept answer to a question that is near: its key and the similarity, up to 1."""
 
     key: str

@@ -7,12 +7,12 @@ comes from the conversation's identity: every process and every retry decides al
 """
 
 import math
-from dataclasses import dataclass
 from statistics import NormalDist
 
 from gateway.catalog.models import Model
 from gateway.protocols.shared.digests import digest
 from gateway.routing.outcomes import Counts
+from gateway.structs import Struct
 
 PRIOR_SUCCESS = 0.9
 """How often the dearer model is taken to succeed before anything is known."""
@@ -31,8 +31,7 @@ _READ, _WRITTEN, _ANSWERED = 40_000, 2_000, 600  # tokens of a typical agent tur
 _STANDARD = NormalDist()
 
 
-@dataclass(frozen=True, slots=True)
-class Arm:
+class Arm(Struct, frozen=True):
     """One of the two models: what is expected and known of it, and what was drawn."""
 
     model: Model
@@ -42,8 +41,7 @@ class Arm:
     drawn: float
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """The model chosen and why: `how` is `score`, `learned` or `explored`."""
 
     model: Model
@@ -54,8 +52,7 @@ class Choice:
     failure_usd: float
 
 
-@dataclass(frozen=True, slots=True)
-class Weighed:
+class Weighed(Struct, frozen=True):
     """What a choice rests on. `guarded`: never below what the score says."""
 
     score: float

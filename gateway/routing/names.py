@@ -1,11 +1,11 @@
 """From the model name a client asks for to the model that serves it."""
 
 import re
-from dataclasses import dataclass, replace
 
 from gateway.catalog.models import Catalog, Model
 from gateway.errors import ModelNotFoundError
 from gateway.routing.variants import Variant, readings
+from gateway.structs import Struct, replace
 
 AUTO = "auto"
 """The name that always routes."""
@@ -13,8 +13,7 @@ AUTO = "auto"
 _OPENAI_NAME = re.compile(r"(gpt-|chatgpt-|o[0-9]|codex-|davinci|text-)")
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """The model that serves a request, and how its name was read.
 
     `source` is `anthropic` for an explicit id and `custom` for a prefixed, alias or routed name;
@@ -29,8 +28,7 @@ class Route:
     variant: Variant | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ModelNames:
+class ModelNames(Struct, frozen=True):
     """Resolves names: prefix stripped, ids respected, retired ones replaced, the rest routed.
 
     `reject_unknown` answers names nobody knows with ModelNotFoundError instead of routing them.

@@ -8,10 +8,10 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 
 from gateway import wire
 from gateway.protocols.shared.digests import digest
+from gateway.structs import Struct
 from gateway.wire import JSON, JSONObject
 
 REFRESH_SECONDS = 30.0
@@ -27,8 +27,7 @@ _FAILED = re.compile(
 _log = logging.getLogger("gateway.routing")
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(Struct, frozen=True):
     """Successes and failures, each worth less the older it is."""
 
     successes: float = 0.0

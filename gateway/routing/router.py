@@ -1,7 +1,5 @@
 """The model of a request: what its name says, else what the work needs; once per conversation."""
 
-from dataclasses import dataclass, field, replace
-
 from gateway.catalog.models import Model
 from gateway.context import Project
 from gateway.policies import RoutingPolicy
@@ -15,6 +13,7 @@ from gateway.routing.rules import wants_heavy
 from gateway.routing.scoring import Score, score_of
 from gateway.routing.stickiness import Sticky, Switch, is_repeat, noted, weigh_switch
 from gateway.routing.task_features import TaskFeatures, read_features
+from gateway.structs import Struct, field, replace
 from gateway.wire import JSONObject
 
 GUARDED_CLASSES = frozenset({"incident", "security"})
@@ -26,8 +25,7 @@ ONE_SHOT_THRESHOLD = 0.5
 _KEPT_THINKING = frozenset({"adaptive", "disabled", "between_tools"})  # the rest needs numbers
 
 
-@dataclass(frozen=True, slots=True)
-class Asking:
+class Asking(Struct, frozen=True):
     """Who asks and what is remembered of the conversation.
 
     `conversation` is its identity; `cached_tokens` is how much of it is in the prompt cache.
@@ -41,8 +39,7 @@ class Asking:
     short: bool = False
 
 
-@dataclass(slots=True)
-class Decision:
+class Decision(Struct):
     """The route of a request and why.
 
     `sticky` is what to remember of the conversation, `effort` and `thinking` what to send where the
@@ -63,8 +60,7 @@ class Decision:
     detail: JSONObject = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Router:
+class Router(Struct, frozen=True):
     """Decides; holds no state of its own but what `outcomes` is renewed with."""
 
     names: ModelNames

@@ -1,10 +1,10 @@
 """The smart score of a task: how much it needs the heavy model, 0 to 1, and what it is made of."""
 
 import math
-from dataclasses import dataclass
 
 from gateway.routing.task_features import TaskFeatures
 from gateway.routing.task_words import HEAVY_CLASSES
+from gateway.structs import Struct
 
 _BASE = 0.2
 _OF_CLASS = {
@@ -26,8 +26,7 @@ _LONG_CHARS = 600  # half of the openings people write are shorter
 _LONGEST_CHARS = 12_000
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(Struct, frozen=True):
     """A score and its parts by name; the parts add up to it but for the limits 0 and 1."""
 
     value: float

@@ -4,10 +4,9 @@ It goes up to the heavy model only when its own tool results fail again and agai
 request comes again, and when what that promises is worth more than the switch; then it stays there.
 """
 
-from dataclasses import dataclass
-
 from gateway.catalog.models import Model
 from gateway.routing.learned import failure_usd, turn_usd
+from gateway.structs import Struct
 from gateway.wire import JSONObject
 
 STRIKES_TO_ESCALATE = 4
@@ -19,8 +18,7 @@ _MOST_TURNS_LEFT = 40
 _TURNS_TRUSTED = 4  # how many turns the record from elsewhere counts beside this conversation's own
 
 
-@dataclass(frozen=True, slots=True)
-class Sticky:
+class Sticky(Struct, frozen=True):
     """What was decided for a conversation, and what has happened to it since.
 
     `mark` is that of its newest request, `messages` how many that had; `strikes` is the evidence
@@ -69,8 +67,7 @@ class Sticky:
         return sticky if all(isinstance(text, str) for text in texts) else None
 
 
-@dataclass(frozen=True, slots=True)
-class Switch:
+class Switch(Struct, frozen=True):
     """What going up would cost and bring, in dollars. `is_worth_it` is the verdict."""
 
     strikes: int

@@ -5,7 +5,6 @@ that the cost is bounded. The features are numbers and names from fixed sets; no
 """
 
 import re
-from dataclasses import dataclass
 
 from gateway.routing.task_words import (
     LANGUAGES,
@@ -17,6 +16,7 @@ from gateway.routing.task_words import (
     WORDS,
     TaskClass,
 )
+from gateway.structs import Struct
 from gateway.wire import JSON, JSONObject
 
 _HEAD_CHARS = 1_000  # where people say what they want
@@ -52,8 +52,7 @@ _RULES = ("\n# *SEARCH/REPLACE block*", "\n<environment_details>", "\n<system-re
 _ASIDE = ("<environment_details>", "<system-reminder>", "<ide_context>", "<env>")
 
 
-@dataclass(frozen=True, slots=True)
-class TaskFeatures:
+class TaskFeatures(Struct, frozen=True):
     """What was read. `classes` are all that were hinted at, the likeliest first.
 
     `chars` are of the user's newest text without code, `code_chars` of its code fences; `tools`,

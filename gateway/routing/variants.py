@@ -5,17 +5,16 @@ model. Ids that really end in such a word are no variants: the longest name that
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 from gateway.catalog.models import EFFORTS, Model
 from gateway.protocols.shared.draft import Draft
+from gateway.structs import Struct, replace
 
 _MOST_WORDS = 4  # thinking, an effort, 1m, fast
 _WIDE_TOKENS = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Variant:
+class Variant(Struct, frozen=True):
     """What the words behind a name ask for. `wide` is the context window of a million tokens."""
 
     thinking: bool = False

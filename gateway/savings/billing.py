@@ -13,7 +13,6 @@ the other, as if each found what the one before has written. Token counts are es
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from gateway import wire
@@ -21,6 +20,7 @@ from gateway.catalog.models import Model
 from gateway.protocols.shared.cache_marks import MAX_MARKS
 from gateway.protocols.shared.digests import chained, digest, unmarked
 from gateway.savings.token_counts import Tokenizer, factor_of
+from gateway.structs import Struct
 from gateway.wire import JSON, JSONObject
 
 LOOKBACK_POSITIONS = 20
@@ -40,8 +40,7 @@ class RefusedError(ValueError):
     """What the API would answer with a 400."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """A block of a prompt. `digest` is that of its content and role; `lifetime` that of its mark,
     None without one.
     """
@@ -53,8 +52,7 @@ class Part:
     lifetime: str | None
 
 
-@dataclass(slots=True)
-class Bill:
+class Bill(Struct):
     """Tokens by the price they are paid at, and dollars; bills add up."""
 
     requests: int = 0
@@ -79,7 +77,7 @@ class Bill:
 
     def add(self, other: "Bill") -> None:
         """Takes another bill in."""
-        for name in Bill.__slots__:
+        for name in Bill.__struct_fields__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def usage(self) -> JSONObject:
@@ -180,8 +178,7 @@ def _as_blocks(content: JSON) -> list[JSONObject]:
     return list(content or ())
 
 
-@dataclass(slots=True)
-class _Entry:
+class _Entry(Struct):
     lifetime: str
     expires: float
 

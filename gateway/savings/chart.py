@@ -4,12 +4,12 @@ Plain SVG without scripts or fonts of its own, for light and dark pages. PNG is 
 """
 
 import html
-from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.savings.figures import Figures, Summary
 from gateway.savings.session import SessionError
 from gateway.savings.table import dollars, share
+from gateway.structs import Struct
 
 _WIDTH = 820
 _MARGIN = 32
@@ -58,8 +58,7 @@ text { font-family: 'Segoe UI', 'Helvetica Neue', Helvetica, Arial, 'DejaVu Sans
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Scale:
+class _Scale(Struct, frozen=True):
     """From a share of the plain price to a place on the page."""
 
     most: float

@@ -10,12 +10,12 @@ System prompt, tool definitions and thinking are not in the logs.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from gateway import wire
 from gateway.savings.neutral_format import Line
 from gateway.savings.session import MAX_TOKENS, Reading, RecordedRequest, RecordedUsage, Session
+from gateway.structs import Struct, field
 from gateway.wire import JSON, JSONObject
 
 _TYPES = frozenset({"user", "assistant", "system", "summary", "file-history-snapshot"})
@@ -64,8 +64,7 @@ def _lane_name(line: JSONObject, lane_of: dict[str, str]) -> str:
     return name
 
 
-@dataclass(slots=True)
-class _Entry:
+class _Entry(Struct):
     """A message of the history: entries whose answer came in several lines are one."""
 
     role: str

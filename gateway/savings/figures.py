@@ -1,16 +1,15 @@
 """What replays come to: by session, by kind, in total, and as the mean of kinds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from gateway.savings.billing import Bill
 from gateway.savings.information import Told
 from gateway.savings.replay import Outcome
+from gateway.structs import Struct, field
 from gateway.wire import JSONObject
 
 
-@dataclass(slots=True)
-class Figures:
+class Figures(Struct):
     """The bills of some sessions and what the model was told in them."""
 
     name: str
@@ -78,8 +77,7 @@ class Figures:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Mean:
+class Mean(Struct, frozen=True):
     """The mean of the kinds' shares, in which a kind with few dollars counts as much as another."""
 
     input_saved: float
@@ -87,8 +85,7 @@ class Mean:
     sent_saved: float
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Struct, frozen=True):
     """All figures of a replay."""
 
     sessions: list[Figures]

@@ -7,11 +7,11 @@ is or through references that lead to earlier text of the same request. What is 
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from gateway import wire
 from gateway.protocols.shared.digests import unmarked
 from gateway.reduction.reference_reader import BadReferenceError, ReferenceReader
+from gateway.structs import Struct
 from gateway.wire import JSON, JSONObject
 
 DECLARED = "removed by the gateway"
@@ -20,8 +20,7 @@ DECLARED = "removed by the gateway"
 _SPACE = re.compile(r"\s+")
 
 
-@dataclass(slots=True)
-class Told:
+class Told(Struct):
     """Characters of what clients have said, by what became of them; counts add up.
 
     `bad_references` lead nowhere.

@@ -11,18 +11,17 @@ write, output]`. Another `session` line begins the next session of the file.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 from gateway import wire
 from gateway.savings.session import MAX_TOKENS, Reading, RecordedRequest, RecordedUsage, Session
+from gateway.structs import Struct, field
 from gateway.wire import JSON, JSONObject
 
 Line = tuple[int, JSONObject]
 """A line of a file, counted from 1, and the object on it."""
 
 
-@dataclass(slots=True)
-class _Parts:
+class _Parts(Struct):
     """The lines of one session; requests wait until the whole pool is known."""
 
     head: JSONObject

@@ -7,7 +7,6 @@ model is fixed, so that routing is no part of the comparison, and no conversatio
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 
 from gateway.catalog.models import Model
 from gateway.context import DEFAULT_PROJECT_ID, Caller, Project, RequestContext
@@ -29,14 +28,14 @@ from gateway.savings.information import Told, check_information
 from gateway.savings.session import RecordedRequest, Session
 from gateway.savings.token_counts import Tokenizer
 from gateway.storage.valkey import Valkey
+from gateway.structs import Struct, field, replace
 from gateway.wire import JSONObject
 
 _REMEMBERED_SECONDS = 3600
 _NOWHERE = "redis://127.0.0.1:1/0"  # never connected: what is remembered stays in this process
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """What a replay is made with. `fit` are the settings that shape bodies; `kinds` and
     `boilerplate` the tables the passes go by.
     """
@@ -49,8 +48,7 @@ class Setting:
     boilerplate: Boilerplate = field(default_factory=load_boilerplate)
 
 
-@dataclass(slots=True)
-class Outcome:
+class Outcome(Struct):
     """What a session costs plain and with the gateway; `failures` are requests left out of both.
 
     `recorded` is what its own log says was billed, at the same prices, and `recorded_plain` the

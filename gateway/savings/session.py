@@ -1,9 +1,9 @@
 """A recorded conversation in one neutral form, whatever client or log it comes from."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.errors import GatewayError
+from gateway.structs import Struct, field
 from gateway.wire import JSONObject
 
 MAX_TOKENS = 8192
@@ -16,8 +16,7 @@ class SessionError(GatewayError):
     code = "unusable_sessions"
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedUsage:
+class RecordedUsage(Struct, frozen=True):
     """The tokens of a prompt as the API has billed them when it was sent."""
 
     input_tokens: int = 0
@@ -26,8 +25,7 @@ class RecordedUsage:
     cache_write_1h_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedRequest:
+class RecordedRequest(Struct, frozen=True):
     """One request: when it was sent, in seconds of the session's own clock, and what was said.
 
     `body` is that of an OpenAI chat completion without `model`; `answer` the assistant's message,
@@ -40,8 +38,7 @@ class RecordedRequest:
     usage: RecordedUsage | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Struct, frozen=True):
     """A conversation: its requests in order, each with the whole history as the client sent it.
 
     `kind` is what figures are grouped by, `notes` say what the log did not hold and was assumed.
@@ -54,8 +51,7 @@ class Session:
     notes: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """Something in a file that was left out. `line` is None when it is the file as a whole."""
 
     path: Path
@@ -67,8 +63,7 @@ class Problem:
         return f"{place}: {self.message}"
 
 
-@dataclass(slots=True)
-class Reading:
+class Reading(Struct):
     """What was read so far, and what could not be; `path` is the file being read."""
 
     path: Path

@@ -6,7 +6,6 @@ gzip. What cannot be read is reported with its file and line and left out.
 
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +13,7 @@ from gateway import wire
 from gateway.savings import claude_code_log, continue_log, neutral_format
 from gateway.savings.neutral_format import Line
 from gateway.savings.session import Problem, Reading, Session, SessionError
+from gateway.structs import Struct, field
 
 _SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
 _GZIP = b"\x1f\x8b"
@@ -23,8 +23,7 @@ _PACKED_BYTES = 2**16  # grows by a thousand at most
 _MOST_BYTES = 2**30  # of one file, uncompressed: more is no log of a conversation
 
 
-@dataclass(frozen=True, slots=True)
-class Sessions:
+class Sessions(Struct, frozen=True):
     """The sessions of some files, and what was left out."""
 
     sessions: list[Session] = field(default_factory=list)

@@ -1,16 +1,15 @@
 """The figures as a table for a terminal."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from gateway.savings.figures import Figures, Mean, Summary
+from gateway.structs import Struct
 
 _GAP = "  "
 _LEAST_NAME = 12
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
+class _Column(Struct, frozen=True):
     """A column of numbers under two lines of title. `of_mean` is for the row of means, where it has
     one; `may_go` when nothing is in it.
     """

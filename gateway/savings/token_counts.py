@@ -8,10 +8,10 @@ depend on it; absolute figures do.
 
 import base64
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import resources
 
 from gateway.catalog.models import Model
+from gateway.structs import Struct
 
 Count = Callable[[str], int]
 """The tokens of a text, before the factor of a model."""
@@ -26,8 +26,7 @@ _WORDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Tokenizer:
+class Tokenizer(Struct, frozen=True):
     """A way to count; `name` says which in reports."""
 
     name: str

@@ -14,9 +14,10 @@ import hashlib
 import hmac
 import os
 import re
+from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 MAX_DATA_BYTES = 32 * 2**20
 """The most that is sealed or opened at once."""
@@ -70,6 +71,8 @@ class Sealer:
         secret = self._by_id.get(raw[:_KEY_ID_BYTES])
         if secret is None or len(raw) < _HEAD_BYTES + _TAG_BYTES:
             return None
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - see _cipher
+
         cipher = _cipher(secret, raw[_KEY_ID_BYTES:_HEAD_BYTES])
         try:
             return cipher.decrypt(_NONCE, raw[_HEAD_BYTES:], context)
@@ -86,5 +89,8 @@ def _key_id(secret: bytes) -> bytes:
     return hashlib.sha256(b"id\x00" + secret).digest()[:_KEY_ID_BYTES]
 
 
-def _cipher(secret: bytes, salt: bytes) -> AESGCM:
+def _cipher(secret: bytes, salt: bytes) -> "AESGCM":
+    # With the first text: a process that seals none has 6 MB less.
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+
     return AESGCM(hmac.digest(secret, salt, "sha256"))

@@ -1,7 +1,5 @@
 """What executes the items of batches, built from the parts of the live pipelines."""
 
-from dataclasses import dataclass, field, replace
-
 from gateway.batches.execution import Answered, Execute, NotYet
 from gateway.batches.pacing import WarmPrefixes
 from gateway.context import Caller
@@ -22,10 +20,10 @@ from gateway.storage.batch_parts_store import BatchPartStore
 from gateway.storage.batch_store import BatchRow, BatchStore
 from gateway.storage.file_store import FileStore
 from gateway.storage.project_store import ProjectStore
+from gateway.structs import Struct, field, replace
 
 
-@dataclass(frozen=True, slots=True)
-class BatchExecution:
+class BatchExecution(Struct, frozen=True):
     """Executes items in a worker. `warm` is shared by all chunks of the process.
 
     Live requests keep `1 - share` of every limit of rates: a batch is admitted only while the

@@ -1,7 +1,6 @@
 """What brings batches through Claude's Message Batches, at the upstreams of live requests."""
 
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 
 from gateway.batches.part_plan import PartLimits
 from gateway.batches.part_results import PartResults
@@ -10,14 +9,14 @@ from gateway.config import Settings
 from gateway.pipeline.message_batch_items import MessageBatchItems
 from gateway.services.batch_execution import BatchExecution
 from gateway.services.from_settings import upstreams_of
+from gateway.structs import Struct
 from gateway.upstream.message_batches import MessageBatchClient
 
 _SECONDS = 300.0  # of silence: a body of 256 MB is read before it is answered
 _MB = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class MessageBatches:
+class MessageBatches(Struct, frozen=True):
     """Both halves: parts on their way up, results on their way back."""
 
     parts: UpstreamParts

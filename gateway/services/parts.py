@@ -2,7 +2,6 @@
 
 import os
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.config import Settings, default_data_dir
@@ -32,6 +31,7 @@ from gateway.storage.response_store import ResponseTable
 from gateway.storage.turn_store import TurnTable
 from gateway.storage.usage_store import UsageStore
 from gateway.storage.valkey import Valkey
+from gateway.structs import Struct
 from gateway.telemetry.metrics import MetricStore
 from gateway.turns.responses import StoredResponses
 from gateway.turns.store import TurnStore
@@ -41,8 +41,7 @@ from gateway.usage.recorder import Recorder
 _SUMMARY_SECONDS = 259_200  # three days: a conversation is remembered that long
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(Struct, frozen=True):
     """What the pipelines share. `source` is what answers, see `Services.model_source`."""
 
     settings: Settings

@@ -2,7 +2,6 @@
 
 import logging
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from urllib.parse import urlsplit
 
 from gateway.config import Settings
@@ -24,6 +23,7 @@ from gateway.response_cache.similar import SimilarQuestions
 from gateway.response_cache.store import AnswerStore
 from gateway.services.from_settings import reduction_tables, secret
 from gateway.services.parts import Parts
+from gateway.structs import replace
 from gateway.turns.conversation import Turns
 from gateway.upstream.embeddings import EmbeddingTransport
 from gateway.upstream.pool import Upstream, UpstreamPool

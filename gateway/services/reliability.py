@@ -1,7 +1,6 @@
 """What keeps live requests going: limits, upstreams, circuits, errors; built from the settings."""
 
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from gateway.catalog.models import Model
@@ -19,6 +18,7 @@ from gateway.storage.database import Engine
 from gateway.storage.error_store import ErrorStore
 from gateway.storage.spend_store import SpendStore
 from gateway.storage.valkey import Valkey
+from gateway.structs import Struct
 from gateway.telemetry.metrics import MetricStore
 from gateway.upstream.error_export import ErrorExportTransport
 from gateway.upstream.pool import Upstream, UpstreamPool
@@ -28,8 +28,7 @@ _EXPORT_SECONDS = 10.0
 _LONGEST_COOLDOWN_SECONDS = 600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Stores:
+class Stores(Struct, frozen=True):
     """What the rest is built on. `priced_as` is the model whose price estimates are made with."""
 
     engine: Engine
@@ -38,8 +37,7 @@ class Stores:
     priced_as: Model
 
 
-@dataclass(frozen=True, slots=True)
-class Reliability:
+class Reliability(Struct, frozen=True):
     """Limits, upstreams, circuits and what is kept of errors."""
 
     pool: UpstreamPool

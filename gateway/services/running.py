@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 
 from gateway.batches.batches import Batches
@@ -47,12 +46,12 @@ from gateway.storage.routing_outcomes import RoutingOutcomeStore
 from gateway.storage.usage_reports import UsageReportStore
 from gateway.storage.usage_rollup import UsageRollupStore
 from gateway.storage.valkey_subscriber import ValkeySubscriber
+from gateway.structs import Struct
 from gateway.telemetry.metrics import MetricStore
 from gateway.usage.reports import UsageReports
 
 
-@dataclass(frozen=True, slots=True)
-class Services:
+class Services(Struct, frozen=True):
     """What routes use. `model_source` is what answers: anthropic, simulator or another host."""
 
     settings: Settings

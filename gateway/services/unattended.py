@@ -1,7 +1,5 @@
 """What requests that no client waits for are made of, from the parts of live ones."""
 
-from dataclasses import dataclass, replace
-
 from gateway.context import Caller
 from gateway.pipeline.attempts import Attempts
 from gateway.pipeline.live import LivePipeline
@@ -9,12 +7,12 @@ from gateway.pipeline.unattended import CollectedUsage
 from gateway.projects import BOOTSTRAP_KEY_ID, Projects
 from gateway.reliability.retry import RetryPolicy
 from gateway.storage.project_store import ProjectStore
+from gateway.structs import Struct, replace
 
 _NO_RETRY = RetryPolicy(False, 1, 0.0)  # the durable engine's, which sees every attempt
 
 
-@dataclass(frozen=True, slots=True)
-class StoredCallers:
+class StoredCallers(Struct, frozen=True):
     """The callers of requests that were accepted before, with the limits they have now."""
 
     projects: Projects

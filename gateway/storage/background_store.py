@@ -4,7 +4,6 @@ An attempt is fenced by its number: what a worker writes after another one has b
 response has ended, changes nothing and is answered with False.
 """
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -17,6 +16,7 @@ from gateway.storage.background_tables import background_events, background_resp
 from gateway.storage.database import database_errors
 from gateway.storage.retention import delete_marked
 from gateway.storage.usage_store import UsageStore
+from gateway.structs import Struct
 from gateway.wire import JSONObject
 
 OPEN = ("queued", "in_progress")
@@ -28,8 +28,7 @@ Ending = Literal["completed", "incomplete", "failed", "cancelled"]
 _table = background_responses
 
 
-@dataclass(frozen=True, slots=True)
-class NewBackground:
+class NewBackground(Struct, frozen=True):
     """A response to accept; `request` and `shown` are sealed."""
 
     id: str
@@ -46,8 +45,7 @@ class NewBackground:
     status: str = "queued"
 
 
-@dataclass(frozen=True, slots=True)
-class BackgroundRow:
+class BackgroundRow(Struct, frozen=True):
     """A response as it is now.
 
     Events of the present attempt begin with `first_event`; `next_event` is the number of the one
@@ -76,8 +74,7 @@ class BackgroundRow:
         return self.status not in OPEN
 
 
-@dataclass(frozen=True, slots=True)
-class EventRow:
+class EventRow(Struct, frozen=True):
     """Some events of a stream by their numbers, both ends included; `data` is sealed."""
 
     first: int
@@ -85,8 +82,7 @@ class EventRow:
     data: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """The end of a response: what is shown from now on, its last events and its usage row.
 
     `failure` is why there is no answer.
@@ -99,7 +95,7 @@ class Ended:
     failure: JSONObject | None = None
 
 
-_COLUMNS = [_table.c[name] for name in BackgroundRow.__slots__]
+_COLUMNS = [_table.c[name] for name in BackgroundRow.__struct_fields__]
 
 
 class BackgroundStore:
@@ -111,7 +107,7 @@ class BackgroundStore:
 
     async def create(self, new: NewBackground) -> tuple[BackgroundRow, bool]:
         """The response, and whether it is new: one of the same idempotency key is given instead."""
-        values = {name: getattr(new, name) for name in NewBackground.__slots__}
+        values = {name: getattr(new, name) for name in NewBackground.__struct_fields__}
         made = (
             insert(_table)
             .values(values)
@@ -209,7 +205,7 @@ class BackgroundStore:
         The events are read later than the state: a state that has ended comes with all of them.
         """
         state = select(*_COLUMNS).where(_table.c.id == response_id)
-        columns = [background_events.c[name] for name in EventRow.__slots__]
+        columns = [background_events.c[name] for name in EventRow.__struct_fields__]
         events = (
             select(*columns)
             .where(background_events.c.response_id == response_id, background_events.c.last > after)
@@ -290,7 +286,7 @@ async def _change(
 async def _write(connection: AsyncConnection, response_id: str, events: EventRow) -> None:
     if events.last < events.first:
         return
-    values = {name: getattr(events, name) for name in EventRow.__slots__}
+    values = {name: getattr(events, name) for name in EventRow.__struct_fields__}
     statement = insert(background_events).values(response_id=response_id, **values)
     await connection.execute(statement.on_conflict_do_nothing())
 

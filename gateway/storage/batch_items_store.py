@@ -2,7 +2,6 @@
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -39,6 +38,7 @@ from gateway.storage.batch_tables import (
 )
 from gateway.storage.database import database_errors
 from gateway.storage.usage_store import UsageStore
+from gateway.structs import Struct
 from gateway.wire import JSON, JSONObject
 
 _LEVEL = 1  # bodies are text: the fastest level already makes them four times smaller
@@ -58,8 +58,7 @@ _FIELDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class NewItem:
+class NewItem(Struct, frozen=True):
     """An item to accept; `prefix` is the digest of what its prompt begins with."""
 
     number: int
@@ -68,8 +67,7 @@ class NewItem:
     prefix: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class ItemRow:
+class ItemRow(Struct, frozen=True):
     """An item to execute. `attempts` counts the times it was tried before."""
 
     number: int
@@ -81,8 +79,7 @@ class ItemRow:
     attempts: int
 
 
-@dataclass(frozen=True, slots=True)
-class ItemResult:
+class ItemResult(Struct, frozen=True):
     """How an item ended. `result` is the JSON body a live client would have got.
 
     `error` is `{"code", "message", "param", "status"}`, of what is not SUCCEEDED.
@@ -100,8 +97,7 @@ class ItemResult:
     cost_usd: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FinishedItem:
+class FinishedItem(Struct, frozen=True):
     """An item with its result, as clients read it."""
 
     number: int
@@ -114,8 +110,7 @@ class FinishedItem:
     finished_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(Struct, frozen=True):
     """The counts of a batch after a step."""
 
     total: int
@@ -125,7 +120,7 @@ class Counts:
     expired: int
 
 
-_COUNT_COLUMNS = [batches.c[name] for name in Counts.__slots__]
+_COUNT_COLUMNS = [batches.c[name] for name in Counts.__struct_fields__]
 
 
 class BatchItemStore:
@@ -137,7 +132,7 @@ class BatchItemStore:
 
     async def take(self, batch_id: str, first: int, last: int) -> list[ItemRow]:
         """The items from `first` to `last` that have no result yet, marked as running."""
-        columns = [batch_items.c[name] for name in ItemRow.__slots__]
+        columns = [batch_items.c[name] for name in ItemRow.__struct_fields__]
         statement = (
             update(batch_items)
             .where(
@@ -231,7 +226,7 @@ class BatchItemStore:
 
     async def results(self, batch_id: str, after: int, limit: int) -> list[FinishedItem]:
         """Up to `limit` finished items whose numbers are greater than `after`, in order."""
-        columns = [batch_items.c[name] for name in FinishedItem.__slots__]
+        columns = [batch_items.c[name] for name in FinishedItem.__struct_fields__]
         statement = (
             select(*columns)
             .where(
@@ -256,7 +251,7 @@ class BatchItemStore:
         """
         finished_at, number = batch_items.c.finished_at, batch_items.c.number
         statement = (
-            select(*(batch_items.c[name] for name in FinishedItem.__slots__))
+            select(*(batch_items.c[name] for name in FinishedItem.__struct_fields__))
             .where(batch_items.c.batch_id == batch_id, finished_at.is_not(None))
             .order_by(finished_at, number)
             .limit(limit)

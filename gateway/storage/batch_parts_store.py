@@ -5,7 +5,6 @@ A part is `planned`, `called` once its creation upstream was asked for, then `in
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,12 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from gateway.storage.batch_items_store import ItemRow, unpacked
 from gateway.storage.batch_tables import RUNNING, WAITING, batch_items, batch_parts, batches
 from gateway.storage.database import database_errors
+from gateway.structs import Struct
 
 PLANNED, CALLED, UNSURE, IN_PROGRESS, READ = "planned", "called", "unsure", "in_progress", "read"
 
 
-@dataclass(frozen=True, slots=True)
-class PartRow:
+class PartRow(Struct, frozen=True):
     """A part. `upstream_id` is its batch at `upstream`, which has so many `requests`.
 
     `called_at` is when the newest creation was asked for; `results_read` counts lines of results.
@@ -39,8 +38,7 @@ class PartRow:
     results_read: int
 
 
-@dataclass(frozen=True, slots=True)
-class NewPart:
+class NewPart(Struct, frozen=True):
     """A part to plan: its items by their numbers, both ends included."""
 
     first: int
@@ -48,8 +46,8 @@ class NewPart:
     tag: str
 
 
-_COLUMNS = [batch_parts.c[name] for name in PartRow.__slots__]
-_ITEM_COLUMNS = [batch_items.c[name] for name in ItemRow.__slots__]
+_COLUMNS = [batch_parts.c[name] for name in PartRow.__struct_fields__]
+_ITEM_COLUMNS = [batch_items.c[name] for name in ItemRow.__struct_fields__]
 _IS_OPEN = batch_items.c.state.in_((WAITING, RUNNING))
 
 

@@ -1,7 +1,6 @@
 """Batches in PostgreSQL: accepted whole, moved from status to status, read page by page."""
 
 from collections.abc import AsyncIterable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, cast
@@ -15,6 +14,7 @@ from gateway.storage.batch_items_store import NewItem, packed
 from gateway.storage.batch_tables import batches
 from gateway.storage.database import database_errors
 from gateway.storage.retention import delete_marked
+from gateway.structs import Struct
 from gateway.wire import JSON, JSONObject
 
 ENDED = frozenset({"completed", "failed", "cancelled", "expired"})
@@ -37,8 +37,7 @@ _COPY_SECONDS = 600.0
 _ITEM_COLUMNS = ("batch_id", "number", "custom_id", "body", "prefix")
 
 
-@dataclass(frozen=True, slots=True)
-class NewBatch:
+class NewBatch(Struct, frozen=True):
     """A batch to accept. `status` is "failed" for one whose input was refused, with `errors`."""
 
     id: str
@@ -60,8 +59,7 @@ class NewBatch:
     results_expire_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BatchRow:
+class BatchRow(Struct, frozen=True):
     """A batch as it is now; counts are of items."""
 
     id: str
@@ -115,7 +113,7 @@ class BatchRow:
         return self.status in ENDED
 
 
-_COLUMNS = [batches.c[name] for name in BatchRow.__slots__]
+_COLUMNS = [batches.c[name] for name in BatchRow.__struct_fields__]
 
 
 class BatchStore:
@@ -133,7 +131,7 @@ class BatchStore:
         """
         async with self._engine.begin() as connection:
             async with database_errors():
-                values = {name: getattr(new, name) for name in NewBatch.__slots__}
+                values = {name: getattr(new, name) for name in NewBatch.__struct_fields__}
                 made = await connection.execute(
                     insert(batches)
                     .values(values)

@@ -1,10 +1,10 @@
 """Where processes read and write the states of circuits: a hash in Valkey, and a channel."""
 
 import time
-from dataclasses import dataclass
 
 from gateway import wire
 from gateway.storage.valkey import Valkey, ValkeyDown
+from gateway.structs import Struct
 
 CHANNEL = "gateway:circuits"
 """The channel of notices, and the key of the hash that has the newest of each circuit."""
@@ -12,8 +12,7 @@ CHANNEL = "gateway:circuits"
 _KEPT_SECONDS = 7 * 86_400
 
 
-@dataclass(frozen=True, slots=True)
-class CircuitNotice:
+class CircuitNotice(Struct, frozen=True):
     """The state of a circuit: `closed`, `half_open` or `open`.
 
     It holds for `seconds` from when it is read, 0 until another one comes. `by` is who says so.

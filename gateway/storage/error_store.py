@@ -1,7 +1,6 @@
 """Error events in PostgreSQL: written in batches, read by filter, counted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import ColumnElement, func, select
@@ -11,14 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.storage.database import database_errors
 from gateway.storage.retention import delete_expired
 from gateway.storage.tables import error_events
+from gateway.structs import Struct
 from gateway.wire import JSONObject
 
 AXES = ("source", "kind", "code", "status", "model", "upstream", "project", "endpoint")
 """What events can be counted by, besides time."""
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorFilter:
+class ErrorFilter(Struct, frozen=True):
     """Which events; None is all. `before_id` is the id of the last event of the page before."""
 
     since: datetime | None = None

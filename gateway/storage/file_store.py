@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -15,6 +14,7 @@ from gateway.errors import ConflictError, NotFoundError, UnavailableError
 from gateway.storage.batch_tables import batches, file_chunks, files
 from gateway.storage.database import database_errors
 from gateway.storage.retention import delete_marked
+from gateway.structs import Struct
 
 CHUNK_BYTES = 2**20
 """Size of a chunk; the last one of a file may be smaller."""
@@ -24,8 +24,7 @@ _LONGEST_UPLOAD = timedelta(days=1)
 _ENDED = ("completed", "failed", "cancelled", "expired")
 
 
-@dataclass(frozen=True, slots=True)
-class FileRow:
+class FileRow(Struct, frozen=True):
     """A file without its content. `status` is "processed" for one that is whole."""
 
     id: str
@@ -38,8 +37,7 @@ class FileRow:
     expires_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class NewFile:
+class NewFile(Struct, frozen=True):
     """A file that is about to be stored."""
 
     id: str
@@ -47,8 +45,7 @@ class NewFile:
     idempotency_key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FileFacts:
+class FileFacts(Struct, frozen=True):
     """What is known of a file when its content has been read; `digest` is of all of it."""
 
     purpose: str
@@ -57,8 +54,7 @@ class FileFacts:
     digest: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FilePage:
+class FilePage(Struct, frozen=True):
     """Which page of files: those after the file `after`, newest first unless `ascending`."""
 
     limit: int
@@ -67,7 +63,7 @@ class FilePage:
     ascending: bool = False
 
 
-_COLUMNS = [files.c[name] for name in FileRow.__slots__]
+_COLUMNS = [files.c[name] for name in FileRow.__struct_fields__]
 
 
 class FileStore:

@@ -1,7 +1,6 @@
 """Projects and their API keys, read by the hash of a key; no raw key ever comes here."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 
@@ -13,12 +12,12 @@ from gateway.context import DEFAULT_PROJECT_ID
 from gateway.policies import Limits
 from gateway.storage.database import database_errors
 from gateway.storage.tables import api_keys, projects
+from gateway.structs import Struct
 
-_LIMITS = tuple(field.name for field in fields(Limits))
+_LIMITS = Limits.__struct_fields__
 
 
-@dataclass(frozen=True, slots=True)
-class KeyRow:
+class KeyRow(Struct, frozen=True):
     """A key that is valid now, with what its project allows.
 
     `project_limits` and `key_limits` are those that are set, by the names of `Limits`. `expires_at`

@@ -1,7 +1,6 @@
 """Stored responses: sealed items and answers by project and id, with an end."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.storage.database import database_errors
 from gateway.storage.retention import delete_expired
 from gateway.storage.tables import responses
+from gateway.structs import Struct
 
 MAX_CHAIN = 1000
 """The most responses one conversation is followed back."""
@@ -26,8 +26,7 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseRow:
+class ResponseRow(Struct, frozen=True):
     """One stored response; `sealed` holds everything that was said."""
 
     project: str
@@ -39,8 +38,7 @@ class ResponseRow:
     sealed: str
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseKey:
+class ResponseKey(Struct, frozen=True):
     """Where a stored response stands: its project, its id and the one it goes on from."""
 
     project: str

@@ -7,7 +7,6 @@ A sum loses half of its worth in a week. Each row says as of when its sums stand
 brought to the same moment, the later one of the two.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
@@ -32,6 +31,7 @@ from gateway import wire
 from gateway.storage.database import database_errors
 from gateway.storage.tables import routing_outcomes, usage_events
 from gateway.storage.valkey import Valkey, ValkeyDown
+from gateway.structs import Struct
 from gateway.wire import JSONObject
 
 HALF_LIFE_SECONDS = 7 * 86_400.0
@@ -61,8 +61,7 @@ _SHOWN = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Folded:
+class Folded(Struct, frozen=True):
     """What one step did. `more` says that events were left for the next step."""
 
     events: int

@@ -1,7 +1,6 @@
 """Stored turns: sealed text by project and key, with an end. What is inside is not known here."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -11,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.storage.database import database_errors
 from gateway.storage.retention import delete_expired
 from gateway.storage.tables import turns
+from gateway.structs import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class TurnRow:
+class TurnRow(Struct, frozen=True):
     """One stored turn."""
 
     project: str

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -21,14 +20,14 @@ from gateway.storage.tables import (
     usage_events,
 )
 from gateway.storage.usage_rollup import measures_of, techniques_of
+from gateway.structs import Struct
 
 _REPORT_SECONDS = 10  # someone is waiting, and a database that hangs must not keep them
 _AXES = ("day", *DIMENSIONS)
 _TECHNIQUE_AXES = ("protocol", "technique")
 
 
-@dataclass(frozen=True, slots=True)
-class UsageFilter:
+class UsageFilter(Struct, frozen=True):
     """Which usage: days (UTC) from first to last, both counted, and a project; None is all."""
 
     first_day: date | None = None
@@ -36,8 +35,7 @@ class UsageFilter:
     project: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class UsageSum:
+class UsageSum(Struct, frozen=True):
     """One sum. `group` holds the value of each axis it is grouped by, {} for the total."""
 
     group: dict[str, Any]

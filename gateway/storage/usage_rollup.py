@@ -7,7 +7,6 @@ watermark over transaction ids would be smaller but is lost when a backup moves 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
 from operator import add
@@ -53,12 +52,12 @@ from gateway.storage.tables import (
     usage_hourly,
     usage_rollup_state,
 )
+from gateway.structs import Struct
 
 _STATE = "usage"
 
 
-@dataclass(frozen=True, slots=True)
-class RolledUp:
+class RolledUp(Struct, frozen=True):
     """What one step did. `more` says that events were left for the next step."""
 
     events: int

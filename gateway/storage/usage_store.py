@@ -1,7 +1,6 @@
 """Usage events on their way in: from lines of a journal to rows, each exactly once."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import date
 
 from sqlalchemy import (
@@ -24,14 +23,14 @@ from gateway.errors import UnavailableError
 from gateway.storage.database import database_errors, sqlstate
 from gateway.storage.tables import EVENT_COLUMNS, journal_offsets, usage_events
 from gateway.storage.usage_partitions import make_partitions
+from gateway.structs import Struct, field
 from gateway.wire import JSONObject
 
 _NO_PARTITION = "23514"  # how PostgreSQL reports a row that fits no partition
 _BAD_VALUE = frozenset({"22", "23"})  # classes of states that blame the row, not the server
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Struct, frozen=True):
     """What became of a batch: rows that are new, and rows the database will never take."""
 
     new: int

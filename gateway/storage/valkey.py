@@ -11,7 +11,6 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from gateway.storage.valkey_connection import (
@@ -22,6 +21,7 @@ from gateway.storage.valkey_connection import (
     failed,
 )
 from gateway.storage.valkey_url import ValkeyAddress, parse_valkey_url
+from gateway.structs import Struct
 
 __all__ = ["Script", "Valkey", "ValkeyDown", "ValkeyRefused"]
 
@@ -34,8 +34,7 @@ _SLOW_SERVER_PAUSE_SECONDS = 1.0
 _STABLE_AFTER_SECONDS = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(Struct, frozen=True):
     """A Lua script and the digest the server knows it by."""
 
     source: str

@@ -12,10 +12,10 @@ import logging
 import os
 import secrets
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from gateway import wire
+from gateway.structs import Struct
 from gateway.telemetry.metric_state import MetricState, state_from_json
 
 _log = logging.getLogger("gateway.metrics")
@@ -26,8 +26,7 @@ _UNFINISHED = ".new"
 _READ_ATTEMPTS = 5
 
 
-@dataclass(frozen=True, slots=True)
-class _Base:
+class _Base(Struct, frozen=True):
     """The counters of ended processes, and whose they are. `version` changes with each write."""
 
     state: MetricState

@@ -1,9 +1,9 @@
 """The numbers of one process or of many, by series and labels, and how they are added up."""
 
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from gateway import wire
+from gateway.structs import Struct, field
 from gateway.telemetry.series import SERIES, Series
 
 Labels: TypeAlias = tuple[str, ...]
@@ -16,8 +16,7 @@ _MAX_CELLS = 20_000  # of one series, over all processes that ever were
 _FORMAT = 1
 
 
-@dataclass(slots=True)
-class MetricState:
+class MetricState(Struct):
     """Cells by series and labels."""
 
     cells: dict[Series, dict[Labels, Cell]] = field(

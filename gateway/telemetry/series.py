@@ -1,14 +1,14 @@
 """Every metric the gateway exports: one declaration each."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from gateway.structs import Struct
 
 # From a cached short answer to the longest thinking run.
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Series:
+class Series(Struct, frozen=True, eq=False):
     """One metric: its name, kind, help text and label names.
 
     `buckets` are upper bounds of a histogram. `merge` is how gauges of several processes become

@@ -4,14 +4,13 @@ Events are only gathered while the client waits for them; they are read, all at 
 answer is complete.
 """
 
-from dataclasses import dataclass
-
 from gateway import wire
 from gateway.protocols.messages_form import THINKING_BLOCKS, is_blank
 from gateway.protocols.shared.reply_parts import bare_json
 from gateway.protocols.shared.stops import is_cut
 from gateway.protocols.shared.surrogates import join_surrogates
 from gateway.protocols.shared.tool_arguments import tool_input
+from gateway.structs import Struct
 from gateway.turns.digests import seen_digest
 from gateway.wire import JSONObject
 
@@ -31,8 +30,7 @@ _CALLS = frozenset({"tool_use", "server_tool_use"})
 _PLAIN_BLOCKS = frozenset({"text", "tool_use"})
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """An answer as it was made. `content` has arguments as streamed; `seen_content` parsed.
 
     `comes_back_whole` tells that every client sends all of it back.

@@ -12,12 +12,12 @@ conversation.feed(events) ... conversation.answered()    beside the translator
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from gateway.catalog.models import Model
 from gateway.protocols.shared.digests import BlockDigests
 from gateway.protocols.shared.draft import ReplyPlan
 from gateway.storage.shared_lookup import SharedLookup
+from gateway.structs import Struct
 from gateway.turns.capture import Answer, TurnCapture
 from gateway.turns.history import History, call_keys, has_thinking, read_history, turn_key
 from gateway.turns.restore import Restored, restore
@@ -30,8 +30,7 @@ THINKING_REPAIR = "thinking"
 """Name of the repair that sends a request without any thinking."""
 
 
-@dataclass(frozen=True, slots=True)
-class Habits:
+class Habits(Struct, frozen=True):
     """How the newest known turn of a conversation was asked for, to stay with it."""
 
     model: str
@@ -39,8 +38,7 @@ class Habits:
     effort: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Turns:
+class Turns(Struct, frozen=True):
     """Opens the conversation of each request on one store."""
 
     store: TurnStore

@@ -5,18 +5,17 @@ requests have in common, in both.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 from gateway.protocols.messages_form import THINKING_BLOCKS
 from gateway.protocols.shared.digests import BlockDigests, digest
+from gateway.structs import Struct, replace
 from gateway.turns.digests import followed, seen_digest, setting_digest
 from gateway.wire import JSONObject
 
 _START = digest(b"conversation")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """An assistant message of the history.
 
     `index` is its place among the messages; `key` what its stored turn goes by; `seen` the digest
@@ -31,8 +30,7 @@ class Place:
     opens: bool
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(Struct, frozen=True):
     """The messages of a request with their digests.
 
     `body` is what they stand in. `digests` has one for each message: as sent, but for assistant

@@ -8,7 +8,6 @@ project and id.
 import time
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -18,6 +17,7 @@ from gateway.storage.response_store import MAX_CHAIN, ResponseRow, ResponseTable
 from gateway.storage.sealed import Seals
 from gateway.storage.shelf import Shelf
 from gateway.storage.valkey import Valkey, ValkeyDown
+from gateway.structs import Struct, field
 from gateway.turns.write_behind import WriteBehind
 from gateway.wire import JSONObject
 
@@ -34,8 +34,7 @@ _IN_VALKEY_CHARS = 4 * 2**20
 Order = Literal["asc", "desc"]
 
 
-@dataclass(frozen=True, slots=True)
-class StoredResponse:
+class StoredResponse(Struct, frozen=True):
     """One response: the object as it was answered, what was said to it, and Claude's own content.
 
     `input_items` are those of this request only; `turn` is the raw assistant content; `created_at`
@@ -55,8 +54,7 @@ class StoredResponse:
         return str(self.response.get("status") or "completed")
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """Some of the items of a list; `has_more` tells that others follow."""
 
     items: list[JSONObject]

@@ -15,11 +15,11 @@ from, that is checked before it is sent.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from gateway.catalog.models import Model
 from gateway.protocols.messages_form import NO_ANSWER, text_block
+from gateway.structs import Struct
 from gateway.turns.digests import without_thinking
 from gateway.turns.history import History
 from gateway.turns.turn import Turn
@@ -30,8 +30,7 @@ _MOST_TRIES = 32  # a rebuilt conversation fails only when turns were lost; an o
 Reason = Literal["", "refused", "changed", "missing", "other_model"]
 
 
-@dataclass(frozen=True, slots=True)
-class PutBack:
+class PutBack(Struct, frozen=True):
     """A turn that was put back: the message as it goes upstream, and as it came.
 
     `turn` is None for thinking the client carried. `mark` is the digest of `message`; `prefix` that
@@ -46,8 +45,7 @@ class PutBack:
     turn: Turn | None
 
 
-@dataclass(frozen=True, slots=True)
-class Restored:
+class Restored(Struct, frozen=True):
     """A history with its turns put back.
 
     `thinking_kept` is False when a turn that is known goes without its thinking; `reason` says why:

@@ -6,10 +6,10 @@ sent. Thinking behind the first change is taken out, and the digest is kept for 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from gateway.catalog.models import Model
 from gateway.protocols.shared.digests import unmarked
+from gateway.structs import Struct
 from gateway.turns.digests import followed
 from gateway.turns.restore import PutBack, Restored
 from gateway.turns.turn import Link
@@ -18,8 +18,7 @@ from gateway.wire import JSONObject
 _MOST_CUTS = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Sending:
+class Sending(Struct, frozen=True):
     """A body that may be sent, and what its answer's turn must know of it.
 
     `replayed` is how many turns are in it with what the client had dropped; `cut` tells that some

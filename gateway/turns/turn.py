@@ -1,25 +1,23 @@
 """One stored turn: the answer as it was made, and what it was made from."""
 
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from gateway import wire
 from gateway.protocols.shared.digests import BlockDigests
+from gateway.structs import Struct, field, replace
 from gateway.wire import JSON, JSONObject
 
 _FORMAT = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """Another turn of the same conversation: the `ordinal`-th assistant message, as it was sent."""
 
     ordinal: int
     mark: bytes
 
 
-@dataclass(frozen=True)
-class Turn:
+class Turn(Struct, frozen=True, dict=True):
     """An answer of Claude, kept whole.
 
     `content` is what was answered, word for word; the arguments of calls are spliced in as they

@@ -6,12 +6,12 @@ bytes at a time.
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from gateway import wire
 from gateway.errors import UpstreamCutError, UpstreamError
+from gateway.structs import Struct
 from gateway.upstream.package_client import PackageClient
 from gateway.upstream.package_errors import upstream_errors
 from gateway.wire import JSONObject
@@ -21,8 +21,7 @@ _PAGE = 100
 _AS_STREAM = {"x-stainless-raw-response": "stream"}  # as `with_streaming_response` does
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamBatch:
+class UpstreamBatch(Struct, frozen=True):
     """A Message Batch: `status` is in_progress, canceling or ended; `requests` counts all."""
 
     id: str

@@ -3,10 +3,9 @@
 Nothing is streamed, so `max_tokens` has to stay below what the package allows without.
 """
 
-from dataclasses import dataclass
-
 from gateway import wire
 from gateway.protocols.shared.usage import UsageMeter
+from gateway.structs import Struct
 from gateway.upstream.package_client import PackageClient
 from gateway.upstream.package_errors import upstream_errors
 from gateway.wire import JSONObject
@@ -15,8 +14,7 @@ MOST_TOKENS = 16_000
 """The most `max_tokens`: an answer of more would have to be streamed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(Struct, frozen=True):
     """A whole answer: its text, and what it used."""
 
     text: str

@@ -2,19 +2,19 @@
 
 A record is one JSON object on one line, its kind under "record":
 
-    open    the request was admitted: who, what, when; the day is frozen here
-    start   the upstream's first event came: what the prompt will cost
-    close   the whole event, under the names of the columns of `usage_events`
+    open    RequestOpened: the request was admitted, who, what, when; the day is frozen here
+    start   UsageStarted: the upstream's first event came, what the prompt will cost
+    close   UsageEvent: all of it, under the names of the columns of `usage_events`
 """
 
 import os
 import time
-from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from operator import attrgetter
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
+from gateway.structs import Struct, to_builtins
 from gateway.usage.prompt_reduction import (
     NOTHING_KNOWN,
     Ledger,
@@ -55,8 +55,7 @@ class UsageNumbers(Protocol):
     def inference_geo(self) -> str | None: ...  # noqa: D102
 
 
-@dataclass(frozen=True, slots=True)
-class TokenUsage:
+class TokenUsage(Struct, frozen=True):
     """Usage numbers of one request; zero where nothing is known."""
 
     input_tokens: int = 0
@@ -74,8 +73,7 @@ class TokenUsage:
 NOTHING_USED = TokenUsage()
 
 
-@dataclass(frozen=True, slots=True)
-class RoutingNote:
+class RoutingNote(Struct, frozen=True):
     """How a request found its model, for its usage row.
 
     `conversation` is the conversation's identity in hex digits. `failed_results` counts failed tool
@@ -92,8 +90,7 @@ class RoutingNote:
     route_detail: JSONObject | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RequestOpened:
+class RequestOpened(Struct, frozen=True, tag_field="record", tag="open"):
     """An admitted request. `started_at` is UTC and `day` its date; times of day never move it.
 
     The fields from `route_reason` to `route_detail` are those of its RoutingNote.
@@ -127,8 +124,7 @@ class RequestOpened:
     held_out: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """How a request ended. `model` and `upstream` are those that served it.
 
     `cost_usd` is None when the price is unknown; `estimated` says that the output was counted by
@@ -148,7 +144,7 @@ class Outcome:
     first_token_ms: float | None = None
 
 
-class UsageEvent(NamedTuple):
+class UsageEvent(Struct, frozen=True, tag_field="record", tag="close"):
     """One finished, failed or cut request: a row of `usage_events`, field by field.
 
     `reduction` holds the techniques of its ledger; the dollars of the input are those of `Ledger`.
@@ -201,11 +197,28 @@ class UsageEvent(NamedTuple):
     held_out: bool
 
 
-_NOTE = tuple(field.name for field in fields(RoutingNote))
-_OPENED = tuple(field.name for field in fields(RequestOpened))
-_NUMBERS = tuple(field.name for field in fields(TokenUsage))
-# In C: a record is made three times a request.
-_opened_values = attrgetter(*_OPENED)
+class UsageStarted(Struct, frozen=True, tag_field="record", tag="start"):
+    """What a request owes even if nothing more is heard of it: its TokenUsage as it began."""
+
+    event_id: str
+    model: str
+    upstream: str
+    first_token_ms: float | None
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_5m_tokens: int
+    cache_write_1h_tokens: int
+    thinking_tokens: int
+    web_search_requests: int
+    service_tier: str | None
+    speed: str | None
+    inference_geo: str | None
+
+
+_NOTE = RoutingNote.__struct_fields__
+_OPENED = RequestOpened.__struct_fields__
+_NUMBERS = TokenUsage.__struct_fields__
 _number_values = attrgetter(*_NUMBERS)
 
 
@@ -281,36 +294,16 @@ def close_event(
     )
 
 
-def open_record(opened: RequestOpened) -> JSONObject:
-    """The `open` record of a request."""
-    values = zip(_OPENED, _opened_values(opened), strict=True)
-    record: JSONObject = {"record": "open", **dict(values)}
-    if opened.reduction is not None:
-        record["reduction"] = opened.reduction.as_json()
-    return record
-
-
 def start_record(
     event_id: str, model: str, upstream: str, usage: UsageNumbers, first_token_ms: float | None
-) -> JSONObject:
-    """The `start` record of a request: what is owed even if nothing more is heard of it."""
-    return {
-        "record": "start",
-        "event_id": event_id,
-        "model": model,
-        "upstream": upstream,
-        "first_token_ms": first_token_ms,
-        **dict(zip(_NUMBERS, _number_values(usage), strict=True)),
-    }
+) -> UsageStarted:
+    """The `start` record of a request."""
+    return UsageStarted(event_id, model, upstream, first_token_ms, *_number_values(usage))
 
 
 def close_record(event: UsageEvent) -> JSONObject:
-    """The `close` record of a request. The cost is written in digits: it is money."""
-    record: JSONObject = {"record": "close", **event._asdict()}
-    record["day"] = event.day.isoformat()
-    record["started_at"] = event.started_at.isoformat()
-    if event.cost_usd is not None:
-        record["cost_usd"] = str(event.cost_usd)
+    """The `close` record of a request as JSON. The cost is written in digits: it is money."""
+    record: JSONObject = to_builtins(event)
     return record
 
 

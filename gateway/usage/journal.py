@@ -18,12 +18,10 @@ from gateway.usage.events import (
     RequestOpened,
     UsageEvent,
     UsageNumbers,
-    close_record,
-    open_record,
+    UsageStarted,
     start_record,
 )
 from gateway.usage.segments import Segment, make_segment
-from gateway.wire import JSONObject
 
 SEGMENT_BYTES = 8 * 1024 * 1024
 """Size after which a new file is begun and the old one ends with its last open request."""
@@ -90,7 +88,7 @@ class Journal:
 
     def open(self, opened: RequestOpened) -> None:
         """Notes an admitted request."""
-        segment = self._append(None, open_record(opened))
+        segment = self._append(None, opened)
         if segment is not None:
             segment.in_flight += 1
             self._homes[opened.event_id] = segment
@@ -111,7 +109,7 @@ class Journal:
     def close(self, event: UsageEvent) -> None:
         """Notes the end of a request; the event will be stored exactly once."""
         home = self._homes.pop(event.event_id, None)
-        written = self._append(home, close_record(event))
+        written = self._append(home, event)
         if home is not None:
             home.in_flight -= 1
         if written is None:
@@ -140,11 +138,13 @@ class Journal:
         self._current, self._retired = None, []
         self._homes.clear()
 
-    def _append(self, home: Segment | None, record: JSONObject) -> Segment | None:
+    def _append(
+        self, home: Segment | None, record: RequestOpened | UsageStarted | UsageEvent
+    ) -> Segment | None:
         """The file the record went to: that of its request, else the current one."""
         try:
             segment = home or self._writable()
-            segment.write(wire.dumps(record) + b"\n")
+            segment.write(wire.dumps_struct(record) + b"\n")
         except OSError as error:
             self._failed(error)
             return None

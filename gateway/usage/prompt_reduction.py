@@ -1,8 +1,8 @@
 """What was done to a prompt, as plain values: what the ledger of its request starts from."""
 
-from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
+from gateway.structs import Struct
 from gateway.wire import JSONObject
 
 Effect: TypeAlias = tuple[str, int, int]
@@ -12,7 +12,7 @@ New is text that the conversation has not sent before. Both are negative for wha
 """
 
 
-class PromptReduction(NamedTuple):
+class PromptReduction(Struct, frozen=True):
     """What was done to one prompt.
 
     `sent_chars` is the size of what is sent, 0 when nobody counted. `marks` are the cache marks in
@@ -25,10 +25,6 @@ class PromptReduction(NamedTuple):
     marks: int = 0
     lifetime: str | None = None
     own_marks: bool = False
-
-    def as_json(self) -> JSONObject:
-        """The form of the journal."""
-        return self._asdict()
 
 
 def reduction_of(data: JSONObject) -> PromptReduction:
@@ -46,8 +42,7 @@ def reduction_of(data: JSONObject) -> PromptReduction:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Ledger:
+class Ledger(Struct, frozen=True):
     """The dollars of one request's input, for its usage row.
 
     `baseline_usd` is what the plain translation would have cost and `billed_usd` what was billed;

@@ -10,7 +10,6 @@ import logging
 import random
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from gateway import wire
 from gateway.catalog.models import Catalog
 from gateway.errors import GatewayError
 from gateway.storage.usage_store import UsageStore
+from gateway.structs import Struct
 from gateway.usage.events import (
     NOTHING_USED,
     Outcome,
@@ -46,8 +46,7 @@ _LONG_LABEL = 100  # six of these, four bytes a letter, fit PostgreSQL's largest
 _log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class RecorderState:
+class RecorderState(Struct):
     """How shipping goes, for health and metrics. `unshipped_bytes` are of this process's files."""
 
     healthy: bool = True

@@ -6,12 +6,12 @@ nobody can know is null, never 0.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from gateway.errors import InvalidRequestError
 from gateway.storage.usage_reports import UsageSum
+from gateway.structs import Struct
 from gateway.usage.savings import CACHE
 from gateway.wire import JSONObject
 
@@ -59,8 +59,7 @@ _USED = (
 _Measures = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class SavingsSums:
+class SavingsSums(Struct, frozen=True):
     """What the database says: sums for each of `GROUPINGS`, sums by protocol and technique."""
 
     by_group: Mapping[tuple[str, ...], Sequence[UsageSum]]

@@ -11,10 +11,10 @@ import logging
 import os
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway import wire
+from gateway.structs import Struct, field
 from gateway.wire import JSONObject
 
 SUFFIX = ".usage.jsonl"
@@ -26,8 +26,7 @@ _MODE = 0o600
 _log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class Segment:
+class Segment(Struct):
     """A file this process writes. `size` is the byte after its last whole line.
 
     `in_flight` counts its requests that are not closed; `retired` says that no new request will be
@@ -103,8 +102,7 @@ def files_in(directory: Path) -> list[Path]:
     return [directory / name for name in names if name.endswith(SUFFIX)]
 
 
-@dataclass(slots=True)
-class Chunk:
+class Chunk(Struct):
     """Whole lines of a file. `end` is the byte after them, `damaged` counts those not JSON."""
 
     records: list[JSONObject] = field(default_factory=list)

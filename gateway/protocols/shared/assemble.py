@@ -4,14 +4,13 @@ The gateway always asks upstream to stream; here the events become the Message t
 have sent without streaming (SDK type `Message`), with unknown blocks and fields kept.
 """
 
-from dataclasses import dataclass, field
-
 from gateway import wire
 from gateway.errors import UpstreamCutError, UpstreamError
 from gateway.protocols.shared.failures import unreadable_event, upstream_event_error
 from gateway.protocols.shared.stops import is_cut
 from gateway.protocols.shared.surrogates import join_surrogates
 from gateway.protocols.shared.usage import UsageMeter
+from gateway.structs import Struct, field
 from gateway.wire import JSON, JSONObject
 
 _UNREADABLE = (wire.JSONDecodeError, KeyError, TypeError, AttributeError)
@@ -30,8 +29,7 @@ _READ = frozenset(
 )
 
 
-@dataclass(slots=True)
-class GrowingBlock:
+class GrowingBlock(Struct):
     """One content block as it grows; `parts` are its deltas by the field they belong to."""
 
     content: JSONObject
@@ -44,10 +42,11 @@ class GrowingBlock:
         name = _TEXT_DELTAS.get(kind)
         if name is not None:
             text = delta[name]
-            if name in self.parts:
-                self.parts[name].append(text)
+            parts = self.parts
+            if name in parts:
+                parts[name].append(text)
             else:
-                self.parts[name] = [text]
+                parts[name] = [text]
             return 0 if kind == "signature_delta" else len(text)
         if kind == "citations_delta":
             citations = self.content.get("citations") or []

@@ -5,19 +5,17 @@ A chunk is `data: {"id",...,"choices":[{"index":0,"delta":{...},...}]}` and a bl
 dumped once.
 """
 
-from dataclasses import dataclass
-
 from gateway import wire
 from gateway.protocols.shared.draft import ReplyPlan
 from gateway.protocols.shared.reply_parts import completion_id, service_tier
 from gateway.protocols.shared.usage import UsageMeter, openai_usage
+from gateway.structs import Struct
 from gateway.wire import JSONObject
 
 DONE = b"data: [DONE]\n\n"
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkFrames:
+class ChunkFrames(Struct, frozen=True):
     """The bytes around the deltas of one stream.
 
     A text chunk is `text_head`, the dumped text, `text_tail`. `opening` begins every chunk, `end`

@@ -67,7 +67,8 @@ class BlockDigests:
         known = self._known.get(id(block))
         if known is not None:
             return known[0]
-        data = wire.dumps(unmarked(block))
+        bare = unmarked(block) if _MARK in block or "content" in block else block
+        data = wire.dumps(bare)
         made = _made(BlockDigest, (xxh3_128_digest(data), len(data)))
         self._known[id(block)] = (made, block)
         return made
@@ -92,7 +93,7 @@ class BlockDigests:
 
     def of(self, block: JSONObject) -> bytes:
         """The digest of a block as it is sent."""
-        return self.look(block).whole
+        return self.look(block)[0]
 
     def of_message(self, message: JSONObject) -> bytes:
         """The digest of a message as it is sent: its role and its blocks."""
@@ -100,8 +101,12 @@ class BlockDigests:
         known = self._messages.get(id(message))
         if known is not None and known[2] is content:
             return known[0]
-        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
-        wholes = b"".join([each[0] for each in self.look_all(blocks)])
-        made = xxh3_128_digest(wholes + message["role"].encode())
+        if isinstance(content, str):
+            whole = self.of({"type": "text", "text": content})
+        elif len(content) == 1:
+            whole = self.of(content[0])
+        else:
+            whole = b"".join([each[0] for each in self.look_all(content)])
+        made = xxh3_128_digest(whole + message["role"].encode())
         self._messages[id(message)] = (made, message, content)
         return made

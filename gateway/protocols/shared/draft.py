@@ -1,15 +1,14 @@
 """What a translator hands on: a request in the Messages form that no model has been chosen for."""
 
-from dataclasses import dataclass, field
 from typing import Literal
 
+from gateway.structs import Struct, field
 from gateway.wire import JSONObject
 
 JSONMode = Literal["none", "object", "schema"]
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyPlan:
+class ReplyPlan(Struct, frozen=True):
     """What the translator of the answer must know of the request.
 
     `original_tool_names` holds only the names that had to be changed, sent name -> client's name;
@@ -32,8 +31,7 @@ class ReplyPlan:
     completion_id: str | None = None
 
 
-@dataclass(slots=True)
-class Draft:
+class Draft(Struct):
     """A request in the Messages form, complete but for what depends on the model.
 
     `body` has no `model`, `max_tokens`, `thinking`, `output_config`, `stream`. Its history is

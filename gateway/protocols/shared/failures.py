@@ -9,17 +9,16 @@ import math
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 from gateway import wire
 from gateway.errors import GatewayError, UpstreamError, UpstreamTimeoutError
 from gateway.protocols.shared.safe_text import safe_text
+from gateway.structs import Struct
 from gateway.wire import JSON, JSONObject
 
 
-@dataclass(frozen=True, slots=True)
-class _Mapped:
+class _Mapped(Struct, frozen=True):
     """What an OpenAI client sees of one upstream status; `message` when upstream's has no use."""
 
     status: int
@@ -97,8 +96,7 @@ _NO_CREDIT = re.compile(
 _SPEND_LIMITS = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached"})
 
 
-@dataclass(frozen=True, slots=True)
-class ContextOverflow:
+class ContextOverflow(Struct, frozen=True):
     """The sums in `input length and max_tokens exceed context limit: 190000 + 20000 > 200000`."""
 
     input_tokens: int

@@ -12,10 +12,10 @@ bound to it stay out as well, and no gap can arise.
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Protocol
 
 from gateway import wire
+from gateway.structs import Struct
 from gateway.wire import JSON, JSONObject
 
 NO_THINKING = ""
@@ -34,8 +34,7 @@ class Sealer(Protocol):
         """The data sealed in `text`; None when it is not authentic for this context."""
 
 
-@dataclass(frozen=True, slots=True)
-class SealedThinking:
+class SealedThinking(Struct, frozen=True):
     """One opened seal: the block as the API sent it, its model, the chain it must stand behind."""
 
     block: JSONObject
@@ -43,8 +42,7 @@ class SealedThinking:
     chain: str
 
 
-@dataclass(frozen=True, slots=True)
-class ThinkingSeal:
+class ThinkingSeal(Struct, frozen=True):
     """Seals and opens thinking blocks for one context, such as a project."""
 
     sealer: Sealer

@@ -1,16 +1,14 @@
 """`tool_choice`, `function_call` and `parallel_tool_calls` as Claude's `tool_choice`."""
 
-from dataclasses import dataclass
-
 from gateway.protocols.shared.reading import invalid, missing, optional_bool, wrong_type
 from gateway.protocols.shared.tools import DeclaredTools
+from gateway.structs import Struct
 from gateway.wire import JSON, JSONObject
 
 _WORDS = {"auto": "auto", "none": "none", "required": "any", "any": "any"}
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """The `tool_choice` to send, None for the default, and an instruction that goes with it."""
 
     value: JSONObject | None

@@ -1,6 +1,5 @@
 """Tool definitions of clients as Claude's `tools`: names, schemas, custom and legacy forms."""
 
-from dataclasses import dataclass, field
 from functools import lru_cache
 
 from gateway import wire
@@ -9,6 +8,7 @@ from gateway.protocols.shared.cache_marks import CacheMarks
 from gateway.protocols.shared.reading import invalid, missing, unsupported, wrong_type
 from gateway.protocols.shared.tool_names import ToolNames
 from gateway.protocols.shared.tool_schemas import input_schema
+from gateway.structs import Struct, field
 from gateway.wire import JSON, JSONObject
 
 _CUSTOM_INPUT: JSONObject = {
@@ -18,12 +18,11 @@ _CUSTOM_INPUT: JSONObject = {
 }
 _REMEMBERED = 32  # lists of tools: each client has its own, which comes with every request
 _REMEMBERED_BYTES = 2**17
-_MARKS = (b'"cache_control"', b'"prompt_cache_breakpoint"')
+_MARK, _BREAKPOINT = b'"cache_control"', b'"prompt_cache_breakpoint"'
 _STUB_DESCRIPTION = "Was used earlier in this conversation; it cannot be called now."
 
 
-@dataclass(slots=True)
-class DeclaredTools:
+class DeclaredTools(Struct):
     """The tools of one request. `by_name`, `custom` and `wrapped` hold sent names."""
 
     names: ToolNames = field(default_factory=ToolNames)
@@ -64,7 +63,7 @@ def declare_tools(tools: list[JSON], functions: list[JSON], marks: CacheMarks) -
         raw = wire.dumps([tools, functions])
     except InvalidRequestError:
         return _declared(tools, functions, marks)  # tells where it is nested too deeply
-    if len(raw) > _REMEMBERED_BYTES or any(mark in raw for mark in _MARKS):
+    if len(raw) > _REMEMBERED_BYTES or _MARK in raw or _BREAKPOINT in raw:
         return _declared(tools, functions, marks)
     return _remembered(_ToolLists(raw, tools, functions)).copy()
 

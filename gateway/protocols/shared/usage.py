@@ -6,15 +6,14 @@ OpenAI's `prompt_tokens` counts everything (SDK types `Usage`, `MessageDeltaUsag
 """
 
 import math
-from dataclasses import dataclass, field
 
+from gateway.structs import Struct, field
 from gateway.wire import JSON, JSONObject
 
 CHARS_PER_TOKEN = 3.5  # English text and code; only used for answers that were cut
 
 
-@dataclass(slots=True)
-class UsageMeter:
+class UsageMeter(Struct):
     """The counters of one answer, filled while its events pass by.
 
     `started` and `completed` tell whether message_start and message_stop were seen. `output_chars`
@@ -38,7 +37,7 @@ class UsageMeter:
     started: bool = False
     completed: bool = False
     output_chars: int = 0
-    _iterations: list[JSON] = field(default_factory=list, repr=False)
+    _iterations: list[JSON] = field(default_factory=list)
 
     @property
     def cache_write_tokens(self) -> int:

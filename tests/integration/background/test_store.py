@@ -21,6 +21,7 @@ from gateway.storage.background_store import (
     EventRow,
     NewBackground,
 )
+from gateway.structs import replace
 
 SHOWN = b'{"object":"response","status":"queued","error":null,"output":[]}'
 
@@ -193,8 +194,8 @@ async def test_what_is_kept_no_longer_goes_with_its_events(
 
 def test_attempts_are_summed_into_one_row() -> None:
     event = refused_event("resp_bg1", "/v1/responses", "p", "k", CANCELLED)
-    first = usage_row("resp_bg1", event._replace(input_tokens=3, output_tokens=1), None)
-    both = usage_row("resp_bg1", event._replace(input_tokens=4), first)
+    first = usage_row("resp_bg1", replace(event, input_tokens=3, output_tokens=1), None)
+    both = usage_row("resp_bg1", replace(event, input_tokens=4), first)
     assert both is not None
     assert (both["input_tokens"], both["output_tokens"], both["event_id"]) == (7, 1, "resp_bg1")
     assert usage_row("resp_bg1", None, first) == first

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from gateway.batches.pacing import WarmPrefixes
 from gateway.storage.batch_items_store import BatchItemStore, ItemResult, ItemRow
 from gateway.storage.batch_store import BatchRow
 from gateway.storage.batch_tables import FAILED, SUCCEEDED
+from gateway.structs import to_builtins
 from tests.integration.batches.worker import accepted, states
 
 
@@ -31,7 +31,7 @@ def chunk_of(
 
 async def lives(engine: AsyncEngine, batch: BatchRow, poison: Sequence[int]) -> int:
     """How many workers it takes to finish a batch whose poisoned items kill them."""
-    last: dict[str, Any] = asdict(ChunkNotes())
+    last: dict[str, Any] = to_builtins(ChunkNotes())
     for life in range(1, 20):
         notes = ChunkNotes(**last)
         notes.begin_again(crashed=life > 1)
@@ -39,7 +39,7 @@ async def lives(engine: AsyncEngine, batch: BatchRow, poison: Sequence[int]) -> 
 
         async def execute(row: ItemRow, notes: ChunkNotes = notes, dead: Any = dead) -> Answered:
             if row.number in poison:
-                last.update(asdict(notes))  # the last heartbeat before the worker dies
+                last.update(to_builtins(notes))  # the last heartbeat before the worker dies
                 dead.set()
                 await asyncio.Event().wait()
             await asyncio.sleep(0)

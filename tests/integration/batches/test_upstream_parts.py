@@ -1,7 +1,6 @@
 """Parts on their way to Message Batches: each made once, whatever fails or is repeated."""
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from gateway.storage.batch_items_store import BatchItemStore, ItemResult
 from gateway.storage.batch_parts_store import CALLED, IN_PROGRESS, PLANNED, READ, UNSURE
 from gateway.storage.batch_store import BatchStore
 from gateway.storage.batch_tables import FAILED, SUCCEEDED, WAITING
+from gateway.structs import replace
 from gateway.upstream.message_batches import MessageBatchClient
 from tests.contract.harness.simulator import Simulator, running_simulator
 from tests.integration.batches.upstream_world import World, question, world_of

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ from gateway.security.sealing import sealer_from
 from gateway.storage.batch_items_store import BatchItemStore, NewItem
 from gateway.storage.batch_parts_store import BatchPartStore, PartRow
 from gateway.storage.batch_store import BatchRow, BatchStore, NewBatch
+from gateway.structs import replace
 from gateway.upstream.message_batches import MessageBatchClient, UpstreamBatch
 from tests.contract.harness.simulator import Simulator
 from tests.integration.batches.worker import MODEL, until

@@ -13,7 +13,6 @@ from gateway.usage.events import (
     close_event,
     close_record,
     note_fields,
-    open_record,
     opened_of,
 )
 from tests.unit.routing.router_parts import DEFAULT, asking, called, chat, router
@@ -44,7 +43,7 @@ def test_the_note_travels_from_the_decision_to_the_row() -> None:
         model=DEFAULT.id,
         **note_fields(note),
     )
-    assert opened_of(wire.loads(wire.dumps(open_record(opened)))) == opened
+    assert opened_of(wire.loads(wire.dumps_struct(opened))) == opened
     event = close_event(opened, Outcome("ok", 200, stop_reason="tool_use"), TokenUsage())
     row = close_record(event)
     assert (row["conversation"], row["failed_results"], row["repeats"]) == ("0102", 1, False)

@@ -13,6 +13,7 @@ from gateway.errors import (
     UpstreamUnreachableError,
 )
 from gateway.pipeline.unattended import CollectedUsage, Wait, refused_event, wait_after
+from gateway.structs import replace
 from gateway.usage.events import UsageEvent
 
 
@@ -41,8 +42,11 @@ def test_who_is_tried_again(error: GatewayError, wait: Wait | None) -> None:
 
 def event(tokens: int, cost: str | None) -> UsageEvent:
     refused = refused_event("r", "/v1/messages", "p", "k", InvalidRequestError("no"))
-    return refused._replace(
-        input_tokens=tokens, output_tokens=1, cost_usd=None if cost is None else Decimal(cost)
+    return replace(
+        refused,
+        input_tokens=tokens,
+        output_tokens=1,
+        cost_usd=None if cost is None else Decimal(cost),
     )
 
 
@@ -71,6 +75,6 @@ def test_a_try_that_never_began_keeps_what_was_used_before() -> None:
 def test_what_is_never_taken_is_forgotten_in_the_end() -> None:
     usage = CollectedUsage()
     for number in range(10_005):
-        usage.try_again(event(1, None)._replace(request_id=str(number)))
+        usage.try_again(replace(event(1, None), request_id=str(number)))
     assert usage.take("0") is None
     assert usage.take("10004") is not None

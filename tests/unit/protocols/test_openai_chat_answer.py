@@ -1,12 +1,12 @@
 """Whole chat completions from Messages streams."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from openai.types.chat import ChatCompletion
 
 from gateway import wire
+from gateway.structs import replace
 from gateway.wire import JSONObject
 from tests.support.messages_stream import (
     CREATED,

@@ -1,6 +1,5 @@
 """Chat completion chunks from Messages streams."""
 
-from dataclasses import replace
 from functools import reduce
 from operator import add
 
@@ -14,6 +13,7 @@ from gateway import wire
 from gateway.errors import RateLimitError, UpstreamCutError
 from gateway.protocols.openai_chat_stream import ChatStream
 from gateway.protocols.shared.sse import SSEFramer
+from gateway.structs import replace
 from tests.support.messages_stream import (
     CREATED,
     PLAN,

@@ -1,7 +1,6 @@
 """Thinking that travels through a client as encrypted_content, and comes back without a gap."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from gateway.protocols.shared.sealed_thinking import (
     thinking_chain,
 )
 from gateway.security.sealing import Sealer
+from gateway.structs import replace
 from tests.support.messages_stream import block, end, start, text, thinking, tool
 from tests.support.responses_stream import CREATED, SEAL, request, stream_out, whole
 from tests.unit.protocols.messages_rules import broken_rules

@@ -1,6 +1,5 @@
 """Faults that users of other gateways reported: what this one shows instead, in answers."""
 
-from dataclasses import replace
 from typing import Any
 
 import openai
@@ -13,6 +12,7 @@ from gateway.protocols.openai_chat_stream import ChatStream
 from gateway.protocols.shared.failures import upstream_error
 from gateway.protocols.shared.sse import SSEFramer
 from gateway.protocols.shared.usage import UsageMeter, openai_usage
+from gateway.structs import replace
 from tests.support.messages_stream import (
     CREATED,
     PLAN,

@@ -1,11 +1,10 @@
 """A streamed answer and a whole one say the same."""
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import wire
+from gateway.structs import replace
 from tests.support.messages_stream import (
     PLAN_WITH_USAGE,
     arguments,

@@ -1,6 +1,5 @@
 """Marks stand where the next request can read, and nowhere else."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from gateway.catalog.models import load_catalog
 from gateway.policies import CachePolicy, ReductionPolicy, TextPolicy
 from gateway.reduction.cache_plan import without_marks
+from gateway.structs import replace
 from tests.unit.reduction.conversations import (
     Body,
     Client,

@@ -1,7 +1,5 @@
 """A conversation is found again by what it said, by its beginning, and by the client's own key."""
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +15,7 @@ from gateway.reduction.state import (
     load_state,
 )
 from gateway.reduction.volatile import SystemLines
+from gateway.structs import replace
 from tests.unit.reduction.conversations import Client, calls, long, result, said, text, tool, user
 
 

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,6 +20,7 @@ from gateway.response_cache.question import (
     answer_key,
     read_question,
 )
+from gateway.structs import replace
 
 Body = dict[str, Any]
 

@@ -1,7 +1,5 @@
 """Words behind a model's name: which names they are taken from, and what they ask for."""
 
-from dataclasses import replace
-
 import pytest
 
 from gateway.catalog.models import Catalog, load_catalog
@@ -10,6 +8,7 @@ from gateway.protocols.model_fit import FitOptions, fit_to_model
 from gateway.protocols.openai_chat import translate
 from gateway.routing.names import ModelNames
 from gateway.routing.variants import Variant, apply_variant, readings
+from gateway.structs import replace
 
 CATALOG = load_catalog()
 DEFAULT = CATALOG.models["claude-sonnet-5-5"]

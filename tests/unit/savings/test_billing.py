@@ -4,12 +4,11 @@ A token is a letter, prices are 2 and 10 dollars a million, reads 0.1, writes 2.
 that is cached 100 tokens. The first block of a turn costs 4 tokens more than its text.
 """
 
-from dataclasses import replace
-
 import pytest
 
 from gateway.catalog.models import Price
 from gateway.savings.billing import Bill, RefusedError
+from gateway.structs import replace
 from tests.unit.savings.bodies import MODEL, PRICE, Body, billing, body, said, text, user
 
 

@@ -1,7 +1,5 @@
 """A session replayed in process: the gateway's own passes, both bills, failures named."""
 
-from dataclasses import replace
-
 import pytest
 
 from gateway.policies import CachePolicy, ReductionPolicy
@@ -9,6 +7,7 @@ from gateway.protocols.model_fit import FitOptions
 from gateway.savings.figures import summarize
 from gateway.savings.replay import Outcome, Setting, answer_blocks, replay
 from gateway.savings.session import RecordedRequest, RecordedUsage, Session
+from gateway.structs import replace
 from tests.unit.savings.bodies import LETTERS, SONNET, session
 
 SETTING = Setting(SONNET, ReductionPolicy(), FitOptions(4096, True), LETTERS)

@@ -1,7 +1,6 @@
 """How figures are shown: a table that fits, a chart that is well-formed and says what it shows."""
 
 import struct
-from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -12,6 +11,7 @@ from gateway.savings.figures import Summary, summarize
 from gateway.savings.information import Told
 from gateway.savings.replay import Outcome
 from gateway.savings.table import dollars, render
+from gateway.structs import replace
 
 SVG = "{http://www.w3.org/2000/svg}"
 

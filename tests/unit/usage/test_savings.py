@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway import wire
 from gateway.catalog.models import Model, load_catalog
 from gateway.usage.events import TokenUsage
 from gateway.usage.prompt_reduction import NOTHING_KNOWN, PromptReduction, reduction_of
@@ -194,7 +195,7 @@ def test_techniques_add_up_to_what_was_saved(
 
 def test_a_reduction_comes_back_from_the_journal() -> None:
     reduction = PromptReduction(9, (("caps", 3, 2), ("references", -1, 0)), 3, "1h", True)
-    assert reduction_of(reduction.as_json()) == reduction
+    assert reduction_of(wire.loads(wire.dumps_struct(reduction))) == reduction
 
 
 @pytest.mark.parametrize("data", [{}, {"effects": [1]}, {"sent_chars": "many"}, 7, []])
