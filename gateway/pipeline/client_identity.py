@@ -1,6 +1,7 @@
 """What a client tells of itself in its headers: its product, and its own key for a conversation."""
 
 import re
+from functools import lru_cache
 
 from gateway.context import RequestContext
 
@@ -14,13 +15,19 @@ def client_family(context: RequestContext) -> str:
 
     `OpenAI/Python 3.3.0` gives `openai/python`.
     """
-    match = _PRODUCT.match(context.headers.get("user-agent", ""))
+    return _family(context.headers.get("user-agent", ""))
+
+
+@lru_cache(maxsize=1024)
+def _family(agent: str) -> str:
+    match = _PRODUCT.match(agent)
     return match[0].lower()[:_CLIENT_CHARS] if match else ""
 
 
 def client_conversation_key(context: RequestContext, body_key: str | None) -> str | None:
     """The client's own key for its conversation: a session header, or one in the body."""
+    headers = context.headers
     for name in _SESSION_HEADERS:
-        if context.headers.get(name):
-            return context.headers[name]
+        if headers.get(name):
+            return headers[name]
     return body_key

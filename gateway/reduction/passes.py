@@ -4,6 +4,7 @@ A pass that came or went in the middle would change what was already sent.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from operator import attrgetter
 
 from gateway.policies import ReductionPolicy, References, TextPolicy
@@ -35,12 +36,18 @@ class Passes(Struct, frozen=True):
         return self.system_chars, self.user_chars, self.result_chars
 
     def as_json(self) -> JSONObject:
-        """What is chosen, for the record; defaults are left out."""
-        return {name: value for name, value in zip(_NAMES, _values(self), strict=True) if value}
+        """What is chosen, for the record, shared by all who ask; defaults are left out."""
+        return _as_json(self)
 
 
 _NAMES = Passes.__struct_fields__
 _values = attrgetter(*_NAMES)
+
+
+@lru_cache(maxsize=256)
+def _as_json(passes: Passes) -> JSONObject:
+    return {name: value for name, value in zip(_NAMES, _values(passes), strict=True) if value}
+
 
 UNTOUCHED = Passes()
 """No pass at all."""

@@ -175,10 +175,10 @@ class Reduction:
             and previous.known_messages == old_messages
         ):
             return
-        self._calls = read_calls(messages, digests)
+        known = previous.known_messages if previous is not None else 0
+        self._calls, before = read_calls(messages, digests, known)
         if previous is None or not previous.calls.shape or self._ordinal_ids:
             return
-        before = read_calls(messages[: previous.known_messages], digests)
         self._ordinal_ids = (
             before.shape == previous.calls.shape and before.first_id != previous.calls.first_id
         )

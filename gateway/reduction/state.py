@@ -183,19 +183,33 @@ def choose_previous(beginning: Beginnings, candidates: Sequence[ConversationStat
     return Found()
 
 
-def read_calls(messages: list[JSONObject], digests: BlockDigests) -> Calls:
-    """The calls in these messages; nothing when there are none."""
+def read_calls(
+    messages: list[JSONObject], digests: BlockDigests, before: int = 0
+) -> tuple[Calls, Calls]:
+    """The calls in these messages, and in the first `before` of them; nothing where there are none.
+
+    The second, compared with the first of the request before, tells whether ids were made anew.
+    """
     blocks = [block for message in messages for block in message["content"]]
     first = next((block for block in blocks if block["type"] == "tool_use"), None)
     if first is None:
-        return Calls()
+        return Calls(), Calls()
     shape: list[str | int] = []
     for block, made in zip(blocks, digests.look_all(blocks), strict=True):
         kind, size = block["type"], made.size
         if kind in _IDS:
             size -= len(_identity(block))
         shape += (kind, size)
-    return Calls(digest(wire.dumps(shape))[:BLOCK_BYTES], digest(_identity(first))[:BLOCK_BYTES])
+    first_id = digest(_identity(first))[:BLOCK_BYTES]
+    old = blocks[: sum([len(message["content"]) for message in messages[:before]])]
+    known = Calls()
+    if any(block is first for block in old):
+        known = Calls(_shape_digest(shape[: 2 * len(old)]), first_id)
+    return Calls(_shape_digest(shape), first_id), known
+
+
+def _shape_digest(shape: list[str | int]) -> bytes:
+    return digest(wire.dumps(shape))[:BLOCK_BYTES]
 
 
 def _identity(block: JSONObject) -> bytes:

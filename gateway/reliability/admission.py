@@ -37,7 +37,7 @@ from gateway.reliability.reservation import (
 )
 from gateway.reliability.spending import Spending
 from gateway.reliability.token_estimate import estimated_tokens
-from gateway.storage.valkey import Valkey, ValkeyDown
+from gateway.storage.valkey import ScriptCall, Valkey, ValkeyDown
 from gateway.structs import Struct
 from gateway.telemetry.metrics import MetricStore
 from gateway.telemetry.series import RATE_LIMIT_HITS
@@ -52,14 +52,14 @@ _MAX_CALLERS = 10_000
 class _Counted(Struct, frozen=True):
     """What is counted for the requests of a caller on a day.
 
-    `arguments` are the script's; None where each request has its own.
+    `call` is that of the script; None where each request has its own.
     """
 
     caller: Caller
     when: Periods
     subjects: tuple[Subject, ...]
     keys: list[str]
-    arguments: list[str | int] | None
+    call: ScriptCall | None
 
 
 class PendingAdmission:
@@ -126,15 +126,16 @@ class AdmissionControl:
         """Send the question for `caller` now; await the result when the answer is needed."""
         when = self._spending.periods()
         counted = self._counted_of(caller, when)
-        subjects, arguments = counted.subjects, counted.arguments
+        subjects, call = counted.subjects, counted.call
         if not subjects:
             return PendingAdmission(_unlimited)
         request, estimate, reservation = "-", _NOTHING, None
-        if arguments is None:
+        if call is None:
             request, estimate = os.urandom(9).hex(), self._estimate(body)
             reservation = Reservation(self._book, subjects, request, estimate, when, self._ended)
             arguments = self._arguments(subjects, request, estimate, when)
-        reply = self._valkey.evalsha(self._script, counted.keys, arguments)
+            call = ScriptCall.of(self._script, counted.keys, arguments)
+        reply = self._valkey.run(call)
 
         def outcome() -> Generator[Any, None, Admission]:
             try:
@@ -165,10 +166,11 @@ class AdmissionControl:
             subjects = subjects_of(caller)
             keys = [key for subject in subjects for key in subject.keys(when.day, when.month)]
             needs_settlement = any(subject.limits.needs_settlement for subject in subjects)
-            arguments = None
+            call = None
             if not needs_settlement:
                 arguments = self._arguments(subjects, "-", _NOTHING, when)
-            counted = self._counted[name] = _Counted(caller, when, subjects, keys, arguments)
+                call = ScriptCall.of(self._script, keys, arguments)
+            counted = self._counted[name] = _Counted(caller, when, subjects, keys, call)
             if len(self._counted) > _MAX_CALLERS:
                 del self._counted[next(iter(self._counted))]
         return counted

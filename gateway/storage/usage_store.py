@@ -1,12 +1,18 @@
-"""Usage events on their way in: from lines of a journal to rows, each exactly once."""
+"""Usage events on their way in: from lines of a journal to rows, each exactly once.
+
+PostgreSQL reads the lines: reading and writing them here would cost an API process several times
+what it takes to hand them over.
+"""
 
 from collections.abc import Iterable, Sequence
 from datetime import date
+from functools import lru_cache
 
 from sqlalchemy import (
     ColumnElement,
     DefaultClause,
     Insert,
+    Text,
     bindparam,
     cast,
     column,
@@ -24,17 +30,20 @@ from gateway.storage.database import database_errors, sqlstate
 from gateway.storage.tables import EVENT_COLUMNS, journal_offsets, usage_events
 from gateway.storage.usage_partitions import make_partitions
 from gateway.structs import Struct, field
-from gateway.wire import JSONObject
+from gateway.wire import JSON, JSONObject
 
 _NO_PARTITION = "23514"  # how PostgreSQL reports a row that fits no partition
 _BAD_VALUE = frozenset({"22", "23"})  # classes of states that blame the row, not the server
+_LONG_LABEL = 100  # six of these, four bytes a letter, fit PostgreSQL's largest index entry
+_DAY = b'"day":"'
+_NUL = b"\\u0000"  # no text of PostgreSQL can have one
 
 
 class Stored(Struct, frozen=True):
-    """What became of a batch: rows that are new, and rows the database will never take."""
+    """What became of a batch: rows that are new, and lines the database will never take."""
 
     new: int
-    rejected: list[JSONObject] = field(default_factory=list)
+    rejected: list[bytes] = field(default_factory=list)
 
 
 class UsageStore:
@@ -58,24 +67,32 @@ class UsageStore:
     async def store(
         self, rows: Sequence[JSONObject], *, file: str | None = None, position: int = 0
     ) -> Stored:
-        """Stores `rows`, and in the same transaction that `file` is stored up to `position`.
+        """`store_lines` of rows that are objects."""
+        return await self.store_lines(list(map(wire.dumps, rows)), file=file, position=position)
 
-        A row whose (day, event_id) is there already changes nothing.
+    async def store_lines(
+        self, lines: Sequence[bytes], *, file: str | None = None, position: int = 0
+    ) -> Stored:
+        """Stores rows in JSON, and in the same transaction that `file` is stored up to `position`.
+
+        A row whose (day, event_id) is there already changes nothing. Long texts are cut.
         """
-        await self.make_days(date.fromisoformat(row["day"]) for row in rows)
-        async with database_errors():
-            try:
-                async with self._engine.begin() as connection:
-                    new = await self.insert_within(connection, rows)
-                    await _advance(connection, file, position)
-                    return Stored(new)
-            except DBAPIError as error:
-                if sqlstate(error) == _NO_PARTITION:
-                    self._known_days.clear()
-                    raise UnavailableError("the day's partition is gone; try again") from error
-                if sqlstate(error)[:2] not in _BAD_VALUE:
-                    raise
-            return await self._store_one_by_one(rows, file, position)
+        days = {_day_of(line) for line in lines}
+        await self.make_days(day for day in days if day is not None)
+        if None not in days:
+            async with database_errors():
+                try:
+                    async with self._engine.begin() as connection:
+                        new = await self._insert_lines(connection, lines)
+                        await _advance(connection, file, position)
+                        return Stored(new)
+                except DBAPIError as error:
+                    if sqlstate(error) == _NO_PARTITION:
+                        self._known_days.clear()
+                        raise UnavailableError("the day's partition is gone; try again") from error
+                    if sqlstate(error)[:2] not in _BAD_VALUE:
+                        raise
+        return await self._store_one_by_one(lines, file, position)
 
     async def forget(self, file: str) -> None:
         """Drops what is known of a journal file that is about to be removed."""
@@ -98,28 +115,64 @@ class UsageStore:
 
         The days of the rows must have been made.
         """
-        if not rows:
+        return await self._insert_lines(connection, list(map(wire.dumps, rows)))
+
+    async def _insert_lines(self, connection: AsyncConnection, lines: Sequence[bytes]) -> int:
+        if not lines:
             return 0
-        done = await connection.execute(self._insert, {"rows": wire.dumps(list(rows)).decode()})
+        rows = b"[%b]" % b",".join(lines)
+        if _NUL in rows:
+            rows = wire.dumps(_without_nul(rows))
+        done = await connection.execute(self._insert, {"rows": rows.decode(errors="replace")})
         return done.rowcount
 
     async def _store_one_by_one(
-        self, rows: Sequence[JSONObject], file: str | None, position: int
+        self, lines: Sequence[bytes], file: str | None, position: int
     ) -> Stored:
         """One bad row must not hold up the others for ever."""
         new = 0
-        rejected = []
-        async with self._engine.begin() as connection:
-            for row in rows:
+        rejected = [line for line in lines if _day_of(line) is None]
+        async with database_errors(), self._engine.begin() as connection:
+            for line in lines:
+                if _day_of(line) is None:
+                    continue
                 try:
                     async with connection.begin_nested():
-                        new += await self.insert_within(connection, [row])
+                        new += await self._insert_lines(connection, [line])
                 except DBAPIError as error:
                     if sqlstate(error)[:2] not in _BAD_VALUE:
                         raise
-                    rejected.append(row)
+                    rejected.append(line)
             await _advance(connection, file, position)
         return Stored(new, rejected)
+
+
+def _day_of(line: bytes) -> date | None:
+    """The day of a row; None when it has none."""
+    begin = line.find(_DAY) + len(_DAY)
+    return _day(line[begin : line.find(b'"', begin)]) if begin >= len(_DAY) else None
+
+
+@lru_cache(maxsize=64)
+def _day(text: bytes) -> date | None:
+    try:
+        return date.fromisoformat(text.decode())
+    except ValueError:
+        return None
+
+
+def _without_nul(rows: bytes) -> JSON:
+    """The rows with U+FFFD for what no text of PostgreSQL can have; as they are when damaged."""
+    try:
+        return [
+            {
+                name: value.replace("\x00", "\ufffd") if isinstance(value, str) else value
+                for name, value in row.items()
+            }
+            for row in wire.loads(rows)
+        ]
+    except (wire.JSONDecodeError, AttributeError):
+        return wire.Fragment(rows)
 
 
 async def _advance(connection: AsyncConnection, file: str | None, position: int) -> None:
@@ -151,6 +204,8 @@ def _insert_statement() -> Insert:
     values: list[ColumnElement[object]] = []
     for each in columns:
         value: ColumnElement[object] = source.c[each.name]
+        if isinstance(each.type, Text):
+            value = func.left(value, _LONG_LABEL)
         if isinstance(each.server_default, DefaultClause):
             value = func.coalesce(value, each.server_default.arg)
         values.append(value)

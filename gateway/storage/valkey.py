@@ -15,15 +15,17 @@ from typing import Any
 
 from gateway.storage.valkey_connection import (
     Argument,
+    Command,
     ValkeyConnection,
     ValkeyDown,
     ValkeyRefused,
     failed,
+    packed,
 )
 from gateway.storage.valkey_url import ValkeyAddress, parse_valkey_url
 from gateway.structs import Struct
 
-__all__ = ["Script", "Valkey", "ValkeyDown", "ValkeyRefused"]
+__all__ = ["Script", "ScriptCall", "Valkey", "ValkeyDown", "ValkeyRefused"]
 
 _log = logging.getLogger("gateway.valkey")
 
@@ -45,6 +47,20 @@ class Script(Struct, frozen=True):
         """The script with that text."""
         digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
         return cls(source, digest)
+
+
+class ScriptCall(Struct, frozen=True):
+    """A call of a script as it goes over the wire; `fallback` is for a server that lost it."""
+
+    packed: bytes
+    fallback: tuple[Argument, ...]
+
+    @classmethod
+    def of(cls, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> "ScriptCall":
+        """The call with these keys and arguments."""
+        operands = (len(keys), *keys, *arguments)
+        command = ("EVALSHA", script.digest, *operands)
+        return cls(packed(command), ("EVAL", script.source, *operands))
 
 
 class Valkey:
@@ -117,12 +133,13 @@ class Valkey:
         self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]
     ) -> asyncio.Future[Any]:
         """The future result of `script`; one round trip, two after the server lost its scripts."""
-        operands = (len(keys), *keys, *arguments)
-        return self._send(("EVALSHA", script.digest, *operands), ("EVAL", script.source, *operands))
+        return self.run(ScriptCall.of(script, keys, arguments))
 
-    def _send(
-        self, command: tuple[Argument, ...], fallback: tuple[Argument, ...] | None
-    ) -> asyncio.Future[Any]:
+    def run(self, call: "ScriptCall") -> asyncio.Future[Any]:
+        """`evalsha` of a call that is made more than once."""
+        return self._send(call.packed, call.fallback)
+
+    def _send(self, command: Command, fallback: tuple[Argument, ...] | None) -> asyncio.Future[Any]:
         self.calls += 1
         if self._connection is None:
             return failed(asyncio.get_running_loop(), ValkeyDown("Valkey is not reachable"))

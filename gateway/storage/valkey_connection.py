@@ -16,6 +16,9 @@ from gateway.errors import UnavailableError
 Argument: TypeAlias = str | bytes | int | float
 """What a command may be made of."""
 
+Command: TypeAlias = tuple[Argument, ...] | bytes
+"""A command; bytes are one that is packed already."""
+
 MAX_CALLS_IN_FLIGHT = 20_000
 MAX_UNSENT_BYTES = 16 * 2**20
 
@@ -59,7 +62,7 @@ class ValkeyConnection(asyncio.Protocol):
         self.round_trips = 0
 
     def send(
-        self, command: tuple[Argument, ...], fallback: tuple[Argument, ...] | None = None
+        self, command: Command, fallback: tuple[Argument, ...] | None = None
     ) -> asyncio.Future[Any]:
         """The future reply. `fallback` is sent instead when the server lacks the script.
 
@@ -73,7 +76,8 @@ class ValkeyConnection(asyncio.Protocol):
         if self._transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             return failed(self._loop, ValkeyDown("Valkey does not take what is sent"))
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._queue(command, future, fallback)
+        data = command if isinstance(command, bytes) else packed(command)
+        self._queue(data, future, fallback)
         return future
 
     def close(self) -> None:
@@ -110,12 +114,9 @@ class ValkeyConnection(asyncio.Protocol):
     # --- inside ---
 
     def _queue(
-        self,
-        command: tuple[Argument, ...],
-        future: asyncio.Future[Any],
-        fallback: tuple[Argument, ...] | None,
+        self, data: bytes, future: asyncio.Future[Any], fallback: tuple[Argument, ...] | None
     ) -> None:
-        self._queued.append((packed(command), future, fallback))
+        self._queued.append((data, future, fallback))
         if self._flush_planned:
             return
         if self._waiting:
@@ -160,7 +161,7 @@ class ValkeyConnection(asyncio.Protocol):
         self, future: asyncio.Future[Any], fallback: tuple[Argument, ...] | None, text: str
     ) -> None:
         if fallback is not None and text.startswith("NOSCRIPT") and not future.done():
-            self._queue(fallback, future, None)
+            self._queue(packed(fallback), future, None)
             return
         if not future.done():
             _fail(future, ValkeyRefused("Valkey refused a command", detail=text[:200]))

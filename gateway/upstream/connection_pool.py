@@ -40,13 +40,17 @@ class ConnectionPool:
         self._idle: deque[tuple[HTTPConnection, float]] = deque()
         self._all: set[HTTPConnection] = set()
 
-    async def take(self) -> HTTPConnection:
-        """The connection that was used last, or a new one. Raises OSError."""
+    def take_idle(self) -> HTTPConnection | None:
+        """The connection that was used last; None when there is none that is free."""
         while self._idle:
             connection, since = self._idle.pop()
             if connection.is_open and time.monotonic() - since < _KEEP_ALIVE_SECONDS:
                 return connection
             connection.abort()
+        return None
+
+    async def connect(self) -> HTTPConnection:
+        """A new connection. Raises OSError."""
         async with asyncio.timeout(_CONNECT_SECONDS):
             return await self._connect()
 

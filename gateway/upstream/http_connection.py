@@ -37,12 +37,16 @@ class Answer:
         self._waits_since = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    async def head(self) -> None:
-        """Waits for status and headers. Raises OSError."""
-        while not self.status:
-            if self.error is not None:
-                raise self.error
-            await self._wait()
+    async def head(self, seconds: float) -> None:
+        """Waits so long for status and headers. Raises TimeoutError and other OSErrors."""
+        timer = asyncio.get_running_loop().call_later(seconds, self._come_too_late)
+        try:
+            while not self.status:
+                if self.error is not None:
+                    raise self.error
+                await self._wait()
+        finally:
+            timer.cancel()
 
     async def read(self) -> bytes:
         """All bytes since the last call, at least one; b"" at the end.
@@ -120,6 +124,9 @@ class Answer:
             self._timer = loop.call_later(left, self._tick)
         else:
             self.end(TimeoutError("nothing came within the idle limit"))
+
+    def _come_too_late(self) -> None:
+        self.end(TimeoutError("no answer within the limit"))
 
     def _forget_timer(self) -> None:
         if self._timer is not None:

@@ -158,17 +158,19 @@ class UpstreamTransport:
     async def _answered(self, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """The answer to a request, its head read."""
         assert self._pool is not None  # noqa: S101 - `open` has looked
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self.first_byte_seconds
         try:
-            async with asyncio.timeout(self.first_byte_seconds):
-                connection = await self._pool.take()
-                answer = connection.send(
-                    self._head(path, len(body), headers), body, self._idle_seconds
-                )
-                try:
-                    await answer.head()
-                except BaseException:
-                    answer.abort()
-                    raise
+            connection = self._pool.take_idle()
+            if connection is None:
+                async with asyncio.timeout_at(deadline):
+                    connection = await self._pool.connect()
+            answer = connection.send(self._head(path, len(body), headers), body, self._idle_seconds)
+            try:
+                await answer.head(deadline - clock())
+            except BaseException:
+                answer.abort()
+                raise
         except TimeoutError as error:
             raise UpstreamTimeoutError(
                 "the upstream did not answer in time", status=504, retryable=True

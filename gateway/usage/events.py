@@ -12,9 +12,9 @@ import time
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from operator import attrgetter
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from gateway.structs import Struct, to_builtins
+from gateway.structs import Struct, asdict, to_builtins
 from gateway.usage.prompt_reduction import (
     NOTHING_KNOWN,
     Ledger,
@@ -216,9 +216,10 @@ class UsageStarted(Struct, frozen=True, tag_field="record", tag="start"):
     inference_geo: str | None
 
 
-_NOTE = RoutingNote.__struct_fields__
 _OPENED = RequestOpened.__struct_fields__
 _NUMBERS = TokenUsage.__struct_fields__
+_OPENED_VALUES = UsageEvent.__struct_fields__[: UsageEvent.__struct_fields__.index("model")]
+_opened_values = attrgetter(*_OPENED_VALUES)
 _number_values = attrgetter(*_NUMBERS)
 
 
@@ -235,7 +236,7 @@ def now() -> tuple[datetime, date]:
 
 def note_fields(note: RoutingNote | None) -> JSONObject:
     """The fields of an admitted request that say how it was routed; {} without a note."""
-    return {} if note is None else {name: getattr(note, name) for name in _NOTE}
+    return {} if note is None else asdict(note)
 
 
 def close_event(
@@ -245,53 +246,29 @@ def close_event(
     ledger: Ledger = NOTHING_KNOWN,
 ) -> UsageEvent:
     """The event of a request that has ended."""
-    return UsageEvent(
-        event_id=opened.event_id,
-        day=opened.day,
-        started_at=opened.started_at,
-        project=opened.project,
-        key_id=opened.key_id,
-        request_id=opened.request_id,
-        endpoint=opened.endpoint,
-        client=opened.client,
-        session_id=opened.session_id,
-        agent_id=opened.agent_id,
-        route_reason=opened.route_reason,
-        task_class=opened.task_class,
-        conversation=opened.conversation,
-        failed_results=opened.failed_results,
-        repeats=opened.repeats,
-        route_detail=opened.route_detail,
-        asked_model=opened.asked_model,
-        model=outcome.model or opened.model,
-        upstream=outcome.upstream or opened.upstream,
-        stream=opened.stream,
-        status=outcome.status,
-        http_status=outcome.http_status,
-        error_code=outcome.error_code,
-        stop_reason=outcome.stop_reason,
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cache_read_tokens=usage.cache_read_tokens,
-        cache_write_5m_tokens=usage.cache_write_5m_tokens,
-        cache_write_1h_tokens=usage.cache_write_1h_tokens,
-        thinking_tokens=usage.thinking_tokens,
-        web_search_requests=usage.web_search_requests,
-        service_tier=usage.service_tier,
-        speed=usage.speed,
-        inference_geo=usage.inference_geo,
-        estimated=outcome.estimated,
-        cost_usd=outcome.cost_usd,
-        price_date=outcome.price_date,
-        latency_ms=outcome.latency_ms,
-        first_token_ms=outcome.first_token_ms,
-        batch_id=opened.batch_id,
-        reduction=None if ledger.techniques is None else {"techniques": ledger.techniques},
-        baseline_input_usd=ledger.baseline_usd,
-        billed_input_usd=ledger.billed_usd,
-        reduced=opened.reduced,
-        held_out=opened.held_out,
+    values: tuple[Any, ...] = (  # in the order of its fields: by name it takes three times as long
+        *_opened_values(opened),
+        outcome.model or opened.model,
+        outcome.upstream or opened.upstream,
+        opened.stream,
+        outcome.status,
+        outcome.http_status,
+        outcome.error_code,
+        outcome.stop_reason,
+        *_number_values(usage),
+        outcome.estimated,
+        outcome.cost_usd,
+        outcome.price_date,
+        outcome.latency_ms,
+        outcome.first_token_ms,
+        opened.batch_id,
+        None if ledger.techniques is None else {"techniques": ledger.techniques},
+        ledger.baseline_usd,
+        ledger.billed_usd,
+        opened.reduced,
+        opened.held_out,
     )
+    return UsageEvent(*values)
 
 
 def start_record(

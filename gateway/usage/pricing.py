@@ -76,13 +76,14 @@ def _used_anything(usage: UsageNumbers) -> bool:
 
 def _at(price: Price, usage: UsageNumbers) -> Decimal:
     """Dollars times one million."""
-    return (
-        usage.input_tokens * _exact(price.input)
-        + usage.output_tokens * _exact(price.output)
-        + usage.cache_read_tokens * _exact(price.cache_read)
-        + usage.cache_write_5m_tokens * _exact(price.cache_write_5m)
-        + usage.cache_write_1h_tokens * _exact(price.cache_write_1h)
-    )
+    cost = usage.input_tokens * _exact(price.input) + usage.output_tokens * _exact(price.output)
+    if usage.cache_read_tokens:
+        cost += usage.cache_read_tokens * _exact(price.cache_read)
+    if usage.cache_write_5m_tokens:
+        cost += usage.cache_write_5m_tokens * _exact(price.cache_write_5m)
+    if usage.cache_write_1h_tokens:
+        cost += usage.cache_write_1h_tokens * _exact(price.cache_write_1h)
+    return cost
 
 
 @lru_cache(maxsize=256)

@@ -10,7 +10,6 @@ import logging
 import random
 import time
 from collections.abc import Iterable
-from datetime import date
 from pathlib import Path
 
 from gateway import wire
@@ -24,7 +23,6 @@ from gateway.usage.events import (
     RequestOpened,
     UsageEvent,
     close_event,
-    close_record,
     opened_of,
     usage_of,
 )
@@ -42,7 +40,6 @@ _SLOWEST_RETRY_SECONDS = 5.0
 _OVERFLOW_BATCH = 500
 _ABORTED = "gateway_stopped"
 _REJECTED = "rejected.jsonl"
-_LONG_LABEL = 100  # six of these, four bytes a letter, fit PostgreSQL's largest index entry
 _log = logging.getLogger(__name__)
 
 
@@ -120,7 +117,7 @@ class Recorder:
         overflow = self._journal.overflow
         while overflow:
             batch = [overflow[index] for index in range(min(len(overflow), _OVERFLOW_BATCH))]
-            await self._put([close_record(event) for event in batch], None, 0)
+            await self._put(list(map(wire.dumps_struct, batch)), None, 0)
             for event in batch:  # the oldest may have been dropped while the database was asked
                 with contextlib.suppress(ValueError):
                     overflow.remove(event)
@@ -141,12 +138,11 @@ class Recorder:
         if position is None:
             position = await self._store.position(path.name)
         while size is None or position < size:
-            chunk = await asyncio.to_thread(read_chunk, path, position, closed_only=True)
+            chunk = await asyncio.to_thread(read_chunk, path, position)
             if chunk.end == position:
                 break
-            closed = [record for record in chunk.records if record.get("record") == "close"]
             self._positions.pop(path, None)  # unknown until the transaction is known to be done
-            await self._put(closed, path.name, chunk.end)
+            await self._put(chunk.closes(), path.name, chunk.end)
             self._positions[path] = position = chunk.end
         self._positions[path] = position
         return position
@@ -164,7 +160,7 @@ class Recorder:
         await self._ship_file(path)
         unfinished = await asyncio.to_thread(_unfinished, path)
         events = [self._aborted(opened, start) for opened, start in unfinished]
-        await self._put([close_record(event) for event in events], None, 0)
+        await self._put(list(map(wire.dumps_struct, events)), None, 0)
         # Forgotten first: a file that outlives its offset is shipped again and changes nothing.
         await self._store.forget(path.name)
         self._positions.pop(path, None)
@@ -197,17 +193,15 @@ class Recorder:
         )
         return close_event(opened, outcome, usage, ledger_of(savings))
 
-    async def _put(self, records: list[JSONObject], file: str | None, position: int) -> None:
-        if not records and file is None:
+    async def _put(self, lines: list[bytes], file: str | None, position: int) -> None:
+        if not lines and file is None:
             return
-        rows = [row for row in map(_row, records) if row is not None]
-        stored = await self._store.store(rows, file=file, position=position)
+        stored = await self._store.store_lines(lines, file=file, position=position)
         self.state.stored_events += stored.new
         self.state.last_stored_at = time.time()
-        if stored.rejected or len(rows) < len(records):
-            rejected = [*stored.rejected, *(each for each in records if _row(each) is None)]
-            self.state.rejected_events += len(rejected)
-            await asyncio.to_thread(_put_aside, self._journal.directory, rejected)
+        if stored.rejected:
+            self.state.rejected_events += len(stored.rejected)
+            await asyncio.to_thread(_put_aside, self._journal.directory, stored.rejected)
 
     def _measure(self) -> None:
         self.state.waiting_in_memory = len(self._journal.overflow)
@@ -258,28 +252,11 @@ def _request(record: JSONObject) -> RequestOpened | None:
         return None
 
 
-def _row(record: JSONObject) -> JSONObject | None:
-    """The row of a `close` record; None when it lacks what identifies an event.
-
-    Clients choose some of the text: PostgreSQL takes no NUL, and an index entry has a limit.
-    """
-    try:
-        date.fromisoformat(record["day"])
-    except (KeyError, TypeError, ValueError):
-        return None
-    if not isinstance(record.get("event_id"), str):
-        return None
-    return {
-        name: value.replace("\x00", "\ufffd")[:_LONG_LABEL] if type(value) is str else value
-        for name, value in record.items()
-    }
-
-
-def _put_aside(directory: Path, records: Iterable[JSONObject]) -> None:
+def _put_aside(directory: Path, lines: Iterable[bytes]) -> None:
     """Keeps what the database will never take where an operator can look at it."""
     try:
         with (directory / _REJECTED).open("ab") as file:
-            file.writelines(wire.dumps(record) + b"\n" for record in records)
+            file.writelines(line + b"\n" for line in lines)
     except OSError as error:
         _log.error("usage recorder: events the database refuses are lost (%s)", error.strerror)
     else:

@@ -73,7 +73,7 @@ def savings_of(
     if model is None or sent_price is None or reduction is None:
         return None
     effects = _by_technique(reduction.effects) if reduction.sent_chars > 0 else ()
-    removed_chars = sum(removed for _, removed, _ in effects)
+    removed_chars = sum([removed for _, removed, _ in effects])
     per_char = min(prompt / max(reduction.sent_chars, 1), MOST_TOKENS_PER_CHAR)
     baseline_tokens = prompt + removed_chars * per_char
     price = model.price_for(round(baseline_tokens)) if removed_chars else sent_price
@@ -94,7 +94,7 @@ def savings_of(
         )
         for technique, removed, new in effects
     ]
-    by_passes = sum(each.usd for each in passes)
+    by_passes = sum([each.usd for each in passes])
     baseline = baseline_tokens * price.input * dollars
     billed *= dollars
     if reduction.own_marks:

@@ -14,14 +14,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gateway import wire
-from gateway.structs import Struct, field
+from gateway.structs import Struct
 from gateway.wire import JSONObject
 
 SUFFIX = ".usage.jsonl"
 """How the name of a journal file ends; its name is unique for all time and machines."""
 
-_READ_BYTES = 256 * 1024  # about 130 events: a millisecond or two of work between awaits
-_OF_OPEN_REQUESTS = (b'{"record":"open"', b'{"record":"start"')  # as this process writes them
+_READ_BYTES = 512 * 1024  # about 250 events, and one transaction
+_CLOSE = b'{"record":"close"'  # as every process writes it
+_KINDS = (_CLOSE, b'{"record":"open"', b'{"record":"start"')
 _MODE = 0o600
 _log = logging.getLogger(__name__)
 
@@ -103,33 +104,32 @@ def files_in(directory: Path) -> list[Path]:
 
 
 class Chunk(Struct):
-    """Whole lines of a file. `end` is the byte after them, `damaged` counts those not JSON."""
+    """Whole lines of a file, and the byte after them."""
 
-    records: list[JSONObject] = field(default_factory=list)
-    end: int = 0
-    damaged: int = 0
+    lines: list[bytes]
+    end: int
+
+    def closes(self) -> list[bytes]:
+        """The lines that end a request. What is no line of a journal is left out, and said."""
+        for line in self.lines:
+            if not line.startswith(_KINDS):
+                _warn_of(line)
+        return [line for line in self.lines if line.startswith(_CLOSE)]
 
 
-def read_chunk(
-    path: Path, start: int, limit_bytes: int = _READ_BYTES, *, closed_only: bool = False
-) -> Chunk:
+def read_chunk(path: Path, start: int, limit_bytes: int = _READ_BYTES) -> Chunk:
     """The whole lines from `start` on, about `limit_bytes` of them and at least one.
 
-    `closed_only` passes over the records that only open or start a request. A last line without
-    its end is not read: its writer is at it, or was killed in it.
+    A last line without its end is not read: its writer is at it, or was killed in it.
     """
-    chunk = Chunk(end=start)
     with path.open("rb") as file:
         file.seek(start)
         data = file.read(limit_bytes)
         if b"\n" not in data and len(data) == limit_bytes:
             data += file.readline()
     complete, newline, _ = data.rpartition(b"\n")
-    for line in complete.split(b"\n") if newline else ():
-        if not (closed_only and line.startswith(_OF_OPEN_REQUESTS)):
-            _take(chunk, line)
-    chunk.end = start + len(complete) + len(newline)
-    return chunk
+    lines = [line for line in complete.split(b"\n") if line]
+    return Chunk(lines, start + len(complete) + len(newline))
 
 
 def read_all(path: Path) -> Iterator[JSONObject]:
@@ -139,22 +139,26 @@ def read_all(path: Path) -> Iterator[JSONObject]:
         chunk = read_chunk(path, position)
         if chunk.end == position:
             return
-        yield from chunk.records
+        for line in chunk.lines:
+            record = _record(line)
+            if record is not None:
+                yield record
         position = chunk.end
 
 
-def _take(chunk: Chunk, line: bytes) -> None:
-    if not line:
-        return
+def _record(line: bytes) -> JSONObject | None:
     try:
         record = wire.loads(line)
     except wire.JSONDecodeError:
         record = None
     if isinstance(record, dict):
-        chunk.records.append(record)
-    else:
-        chunk.damaged += 1
-        _log.warning("usage journal: a damaged line of %d bytes was left out", len(line))
+        return record
+    _warn_of(line)
+    return None
+
+
+def _warn_of(line: bytes) -> None:
+    _log.warning("usage journal: a damaged line of %d bytes was left out", len(line))
 
 
 def _lock(descriptor: int) -> bool:

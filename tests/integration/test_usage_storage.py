@@ -10,7 +10,9 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway import wire
 from gateway.errors import UnavailableError
+from gateway.storage.background_tables import background_responses
 from gateway.storage.batch_tables import batches
 from gateway.storage.database import create_engine, is_reachable
 from gateway.storage.migrate import migrate, newest_revision
@@ -45,6 +47,9 @@ async def test_migrations_make_what_the_statements_expect(empty_database_url: st
     engine = create_engine(empty_database_url)
 
     def differences(connection: Connection) -> list[object]:
+        assert (
+            background_responses.metadata is batches.metadata
+        )  # both are imported, so all tables are known
         return list(compare_metadata(MigrationContext.configure(connection), batches.metadata))
 
     async with engine.connect() as connection:
@@ -113,7 +118,7 @@ async def test_one_impossible_row_does_not_hold_up_the_others(engine: AsyncEngin
     bad = row("bad", input_tokens=2**70)
     stored = await UsageStore(engine).store([row("a"), bad, row("b")], file="f", position=9)
     assert stored.new == 2
-    assert [each["event_id"] for each in stored.rejected] == ["bad"]
+    assert [wire.loads(line)["event_id"] for line in stored.rejected] == ["bad"]
     assert await count(engine) == 2
     assert await UsageStore(engine).position("f") == 9
 

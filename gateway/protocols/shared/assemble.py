@@ -95,21 +95,25 @@ class MessageAssembler:
 
     def feed(self, events: list[tuple[str, bytes]]) -> None:
         """Take these events; nothing is taken after a failure or after the end."""
+        if self._is_over():
+            return
         values = _read_at_once(events)
+        blocks, chars = self._blocks, 0
         try:
             for index, (name, data) in enumerate(events):
-                if self.failure is not None or self.meter.completed:
-                    return
                 if values is not None:
                     event = values[index]
                 else:
                     event = wire.loads(data) if name in _READ else {}
                 if name == "content_block_delta":
-                    self.meter.output_chars += self._blocks[event["index"]].add(event["delta"])
-                else:
-                    self._on_event(name, event)
+                    chars += blocks[event["index"]].add(event["delta"])
+                    continue
+                self._on_event(name, event)
+                if self._is_over():
+                    break
         except _UNREADABLE as error:
             self.failure = unreadable_event(error)
+        self.meter.output_chars += chars
 
     @property
     def message(self) -> JSONObject:
@@ -121,6 +125,9 @@ class MessageAssembler:
                 message[name] = value
         message["usage"] = dict(self._usage)
         return message
+
+    def _is_over(self) -> bool:
+        return self.failure is not None or self.meter.completed
 
     def _on_event(self, name: str, event: JSONObject) -> None:
         match name:

@@ -89,18 +89,24 @@ class UsageMeter(Struct):
         get = usage.get
         self.input_tokens = _count(get("input_tokens"), self.input_tokens)
         self.output_tokens = _count(get("output_tokens"), self.output_tokens)
-        self.cache_read_tokens = _count(get("cache_read_input_tokens"), self.cache_read_tokens)
-        self._take_cache_writes(usage)
-        # Most answers have none of these, and each is asked for twice an answer.
+        # Most usage has not all of these, and it is read twice an answer.
+        if "cache_read_input_tokens" in usage:
+            read = usage["cache_read_input_tokens"]
+            self.cache_read_tokens = _count(read, self.cache_read_tokens)
+        if "cache_creation" in usage or "cache_creation_input_tokens" in usage:
+            self._take_cache_writes(usage)
         if "output_tokens_details" in usage:
             thinking = _inside(usage, "output_tokens_details").get("thinking_tokens")
             self.thinking_tokens = _count(thinking, self.thinking_tokens)
         if "server_tool_use" in usage:
             searches = _inside(usage, "server_tool_use").get("web_search_requests")
             self.web_search_requests = _count(searches, self.web_search_requests)
-        self.service_tier = _text(get("service_tier")) or self.service_tier
-        self.speed = _text(get("speed")) or self.speed
-        self.inference_geo = _text(get("inference_geo")) or self.inference_geo
+        if "service_tier" in usage:
+            self.service_tier = _text(usage["service_tier"]) or self.service_tier
+        if "speed" in usage:
+            self.speed = _text(usage["speed"]) or self.speed
+        if "inference_geo" in usage:
+            self.inference_geo = _text(usage["inference_geo"]) or self.inference_geo
         if "iterations" in usage and isinstance(usage["iterations"], list):
             self._iterations = usage["iterations"]
 

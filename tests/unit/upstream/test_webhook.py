@@ -32,7 +32,7 @@ def port(listener: socket.socket) -> int:
 async def test_private_addresses_are_not_connected_to(host: str) -> None:
     pool = ConnectionPool(f"http://{host}:9", public_only=True)
     with pytest.raises(PrivateAddressError):
-        await pool.take()
+        await pool.connect()
 
 
 async def test_a_notice_to_this_machine_is_refused_for_good(listener: socket.socket) -> None:

@@ -3,13 +3,14 @@
 import contextlib
 import resource
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from gateway import wire
+from gateway.structs import replace
 from gateway.usage import journal as journal_module
 from gateway.usage.events import (
     Outcome,
@@ -23,6 +24,7 @@ from gateway.usage.events import (
     usage_of,
 )
 from gateway.usage.journal import Journal
+from gateway.usage.prompt_reduction import Ledger, PromptReduction
 from gateway.usage.segments import adopted, files_in, make_segment, read_all, read_chunk
 
 
@@ -127,17 +129,18 @@ def test_a_file_belongs_to_its_process_until_it_lets_go(tmp_path: Path) -> None:
         assert not is_orphan
 
 
-def test_a_torn_last_line_is_not_read_and_a_damaged_one_is_left_out(tmp_path: Path) -> None:
+def test_a_torn_last_line_is_not_read_and_a_damaged_one_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     file = tmp_path / "a.usage.jsonl"
     file.write_bytes(b'{"record":"open"}\n{"rec\n[1]\n\n{"record":"close"}\n{"record":"op')
     chunk = read_chunk(file, 0)
-    assert [record["record"] for record in chunk.records] == ["open", "close"]
-    assert chunk.damaged == 2
     assert file.read_bytes()[chunk.end :] == b'{"record":"op'
     assert read_chunk(file, chunk.end).end == chunk.end
-    closed = read_chunk(file, 0, closed_only=True)
-    assert closed.end == chunk.end
-    assert closed.records == [each for each in chunk.records if each["record"] == "close"]
+    assert chunk.closes() == [b'{"record":"close"}']
+    assert [each.args for each in caplog.records] == [(5,), (3,)]  # lengths, and no words of theirs
+    assert [record["record"] for record in read_all(file)] == ["open", "close"]
+    assert len(caplog.records) == 4
 
 
 @pytest.mark.parametrize("limit", [1, 7, 20, 1000])
@@ -146,7 +149,7 @@ def test_reading_in_pieces_gives_every_line_once(tmp_path: Path, limit: int) -> 
     file.write_bytes(b"".join(wire.dumps({"n": n}) + b"\n" for n in range(30)))
     position, seen = 0, []
     while (chunk := read_chunk(file, position, limit)).end > position:
-        seen += [record["n"] for record in chunk.records]
+        seen += [wire.loads(line)["n"] for line in chunk.lines]
         position = chunk.end
     assert seen == list(range(30))
 
@@ -192,3 +195,27 @@ def test_memory_has_a_limit_and_what_it_drops_is_counted(
     assert list(journal.overflow) == events[1:]
     assert journal.lost_events == 1
     assert "an event is lost" in caplog.text
+
+
+def test_every_field_of_an_event_is_the_one_of_its_name() -> None:
+    day = date(2026, 11, 25)
+    started = datetime(2026, 11, 25, 12, tzinfo=UTC)
+    opened = RequestOpened(
+        "e", day, started, "p", "k", "r", "/x", "c", "s", "a", "why", "class", "talk", 3, True,
+        {"n": 1}, "asked", "m", "u", True, "b", PromptReduction(5), True, True,
+    )  # fmt: skip
+    outcome = Outcome(
+        "error", 418, error_code="code", stop_reason="stop", estimated=True, cost_usd=Decimal(7),
+        price_date="2026", latency_ms=8.0, first_token_ms=9.0,
+    )  # fmt: skip
+    usage = TokenUsage(*range(10, 17), "tier", "fast", "us")  # type: ignore[call-arg]
+    event = close_event(opened, outcome, usage, Ledger(1.5, 0.5, {}))
+    for source in (opened, outcome, usage):
+        for name in source.__struct_fields__:
+            if name not in ("reduction", "model", "upstream") and hasattr(event, name):
+                assert getattr(event, name) == getattr(source, name), name
+    assert (event.model, event.upstream) == ("m", "u")
+    assert (event.baseline_input_usd, event.billed_input_usd) == (1.5, 0.5)
+    assert event.reduction == {"techniques": {}}
+    served = close_event(opened, replace(outcome, model="other", upstream="v"), usage)
+    assert (served.model, served.upstream, served.reduction) == ("other", "v", None)
