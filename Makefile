@@ -103,7 +103,15 @@ clean: ## remove .venv, caches and builds; data of stacks stays
 
 # The back end that builds it is in the lock, so nothing is fetched here.
 define install_gateway
-$(PIP) install --no-deps --no-build-isolation -e . || { $(install_failed); }
+$(PIP) install --no-deps --no-build-isolation -e . || { $(install_failed); }; \
+	$(compile)
+endef
+
+# API processes run with -OO, whose code pip does not compile: without this each would do it itself
+# where it may not write. What is no Python of ours among the packages is passed over.
+define compile
+$(BIN)/python -m compileall -q -j 0 -o 2 .venv/lib >/dev/null 2>&1 || true; \
+	$(BIN)/python -m compileall -q -j 0 -o 0 -o 2 api gateway workflows activities simulator worker.py
 endef
 
 define install_failed

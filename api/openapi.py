@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from api.docstrings import add_docstrings
 from api.openapi_openai import (
     ACCEPTED_COMPLETION,
     COMPLETION_ANSWER,
@@ -141,6 +142,7 @@ def describe_hot_routes(app: FastAPI) -> None:
         if app.openapi_schema is None:
             schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
             _correct_errors(schema)
+            add_docstrings(schema, app.routes)
             schema["paths"] |= _hot_paths()
             app.openapi_schema = schema
         return app.openapi_schema

@@ -141,6 +141,7 @@ async def serve_live(
     watch.start(scope)
     try:
         reply = await opener(context, body)
+        del body  # a stream may be open for long
         try:
             await _relay(reply, context, send, watch)
         except asyncio.CancelledError:

@@ -104,8 +104,8 @@ _API = """\
 Serve the API alone, for production where the other parts have addresses:
 DATABASE_URL, REDIS_URL, TEMPORAL_ADDRESS and ANTHROPIC_API_KEY come from the environment.
 
-One process is `python -m api.server`. With several, `kill -USR1` of this command replaces them one
-after the other, and no request is lost.
+One process is `python -OO -m api.server`. With several, `kill -USR1` of this command replaces
+them one after the other, and no request is lost.
 """
 
 _WORKER = """\

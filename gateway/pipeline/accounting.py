@@ -183,8 +183,9 @@ class Account(Struct):
         self._began_at = time.monotonic()
         self._first_token_ms = (self._began_at - self.context.received_at) * 1000
         if meter.started and not self._is_free:
-            if self.on_begin is not None:
-                self.on_begin(meter.prompt_tokens)
+            on_begin, self.on_begin = self.on_begin, None  # it holds the whole conversation
+            if on_begin is not None:
+                on_begin(meter.prompt_tokens)
             self.accounting.journal.start(
                 self.opened.event_id,
                 meter,

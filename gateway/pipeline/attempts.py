@@ -125,6 +125,10 @@ class Begun(Struct):
     passage: Passage | None = None
     hedged: bool = False
 
+    def forget(self) -> None:
+        """Let go of what was read so far: it was passed on."""
+        self.events, self.raw = [], b""
+
 
 class _Course(Struct):
     """How the attempts of one request have gone so far.

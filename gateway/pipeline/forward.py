@@ -56,6 +56,7 @@ class ForwardedStream(Reply):
         super().__init__(begun, reader.meter, settle)
         self._reader = reader
         self._first: bytes | None = begun.raw
+        begun.forget()
         self._torn = b""
 
     async def next(self) -> bytes | None:

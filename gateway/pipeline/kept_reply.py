@@ -40,6 +40,7 @@ class KeptReply(Reply):
         listener.feed(begun.events)
         self._assembler.feed(begun.events)
         self._first: bytes | None = translator.feed(begun.events)
+        begun.forget()
 
     async def next(self) -> bytes | None:
         """The events of the next read; None after the last. Raises UpstreamError."""

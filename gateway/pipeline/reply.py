@@ -153,6 +153,7 @@ class StreamedReply(Reply):
         self._first: bytes | None = first
         self._listener = listener
         listener.feed(begun.events)
+        begun.forget()
 
     async def next(self) -> bytes | None:
         """The client's bytes for the next read of the upstream."""
@@ -206,6 +207,7 @@ class AssembledReply(Reply):
         self._render = render
         self._listener = listener
         listener.feed(begun.events)
+        begun.forget()
 
     async def whole(self) -> bytes:
         """The complete answer."""

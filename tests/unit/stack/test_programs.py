@@ -8,7 +8,7 @@ from gateway.stack import environment, programs
 
 def test_the_api_is_found_wherever_the_user_stands() -> None:
     words = programs.api_arguments()
-    assert words == (sys.executable, "-P", "-m", "api.server")
+    assert words == (sys.executable, "-P", "-OO", "-m", "api.server")
     spec = importlib.util.find_spec("api.server")
     assert spec is not None
     assert spec.origin == str(environment.program_root() / "api" / "server.py")
