@@ -102,12 +102,17 @@ def test_any_body_is_answered_or_refused(world: Any, changes: list[tuple[Any, An
             ):
                 break
             target = target.get(key) if isinstance(target, dict) else target[key]
-        if isinstance(target, dict) or (
-            isinstance(target, list) and isinstance(path[-1], int) and path[-1] < len(target)
-        ):
+        if has_place(target, path[-1]):
             target[path[-1]] = value
     kind = outcome(world, body)
     assert kind in ("message", "refused")
+
+
+def has_place(target: Any, key: Any) -> bool:
+    """An earlier change may have put an object where a later one looks for an array."""
+    if isinstance(target, dict):
+        return isinstance(key, str)
+    return isinstance(target, list) and isinstance(key, int) and key < len(target)
 
 
 def outcome(world: Any, body: dict[str, Any]) -> str:
