@@ -197,23 +197,13 @@ class UsageEvent(Struct, frozen=True, tag_field="record", tag="close"):
     held_out: bool
 
 
-class UsageStarted(Struct, frozen=True, tag_field="record", tag="start"):
-    """What a request owes even if nothing more is heard of it: its TokenUsage as it began."""
+class UsageStarted(TokenUsage, frozen=True, kw_only=True, tag_field="record", tag="start"):
+    """What a request owes even if nothing more is heard of it."""
 
     event_id: str
     model: str
     upstream: str
     first_token_ms: float | None
-    input_tokens: int
-    output_tokens: int
-    cache_read_tokens: int
-    cache_write_5m_tokens: int
-    cache_write_1h_tokens: int
-    thinking_tokens: int
-    web_search_requests: int
-    service_tier: str | None
-    speed: str | None
-    inference_geo: str | None
 
 
 _OPENED = RequestOpened.__struct_fields__
@@ -275,7 +265,13 @@ def start_record(
     event_id: str, model: str, upstream: str, usage: UsageNumbers, first_token_ms: float | None
 ) -> UsageStarted:
     """The `start` record of a request."""
-    return UsageStarted(event_id, model, upstream, first_token_ms, *_number_values(usage))
+    return UsageStarted(
+        *_number_values(usage),
+        event_id=event_id,
+        model=model,
+        upstream=upstream,
+        first_token_ms=first_token_ms,
+    )
 
 
 def close_record(event: UsageEvent) -> JSONObject:

@@ -17,7 +17,7 @@ from gateway.storage.batch_tables import batches
 from gateway.storage.database import create_engine, is_reachable
 from gateway.storage.migrate import migrate, newest_revision
 from gateway.storage.project_store import ProjectStore
-from gateway.storage.usage_store import UsageStore
+from gateway.storage.usage_store import Stored, UsageStore
 from gateway.wire import JSONObject
 
 DAY = date(2026, 11, 22)
@@ -121,6 +121,38 @@ async def test_one_impossible_row_does_not_hold_up_the_others(engine: AsyncEngin
     assert [wire.loads(line)["event_id"] for line in stored.rejected] == ["bad"]
     assert await count(engine) == 2
     assert await UsageStore(engine).position("f") == 9
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b'{"event_id":"x","day":"2026-11-22"',
+        b'{"event_id":"x","day":"2026-11-22","input_tokens":"many"}',
+        b'{"event_id":"x","day":"2026-13-99"}',
+        b'{"event_id":"x"}',
+        b'{"day":"2026-11-22"}',
+        b'7,{"day":"2026-11-22"}',
+        b'\xff{"day":"2026-11-22"',
+        b'{"day":"2026-11-22","client":"nul\\u0000"',
+    ],
+)
+async def test_a_damaged_line_is_given_back_and_its_neighbours_are_stored(
+    engine: AsyncEngine, damaged: bytes
+) -> None:
+    lines = [wire.dumps(row("a")), damaged, wire.dumps(row("b"))]
+    stored = await UsageStore(engine).store_lines(lines, file="f", position=9)
+    assert (stored.new, stored.rejected) == (2, [damaged])
+    assert await UsageStore(engine).position("f") == 9
+
+
+async def test_texts_fit_whatever_clients_say(engine: AsyncEngine) -> None:
+    said = row("a", client="nul\x00", session_id="x" * 500, route_detail={"day": "never"})
+    assert await UsageStore(engine).store([said]) == Stored(1)
+    async with engine.connect() as connection:
+        found = await connection.execute(text("select * from usage_events"))
+        stored = found.mappings().one()
+    assert (stored["client"], stored["session_id"]) == ("nul\ufffd", "x" * 100)
+    assert stored["route_detail"] == {"day": "never"}
 
 
 async def test_partitions_are_made_on_demand_and_remade_when_dropped(engine: AsyncEngine) -> None:
