@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from tests.contract.harness.gateway import Gateway
-from tests.contract.harness.processes import until
+from tests.contract.harness.processes import steady, until
 
 VISIBLE_SECONDS = 10.0
 REQUESTS = 4
@@ -95,8 +95,9 @@ def test_sums_agree_and_go_into_the_metrics(gateway: Gateway, admin: httpx2.Clie
     for axis in ("project", "client", "day", "technique"):
         rows = report[f"by_{axis}"]
         assert sum(row["saved_usd"] or 0 for row in rows) == pytest.approx(total, abs=1e-6)
+    # What the tests before have sent is published within a second or two, not at once.
+    reads = steady(lambda: gateway.metric("gateway_cache_tokens_total", kind="read"))
     before = gateway.metric("gateway_input_billed_usd_total", project="default")
-    reads = gateway.metric("gateway_cache_tokens_total", kind="read")
     for _ in range(REQUESTS):  # a connection each, so that both processes get some
         with gateway.http() as http:
             body = ask(f"[[sim:text x]][[sim:usage {USAGE}]]")

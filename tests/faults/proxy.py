@@ -37,7 +37,7 @@ class Proxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._call(self._close())
+        self._call(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
@@ -71,6 +71,13 @@ class Proxy:
             self._server.close()
             self._server = None
         await self._reset()
+
+    async def _end(self) -> None:
+        await self._close()
+        serving = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
 
     async def _reset(self) -> None:
         for writer in list(self._writers):

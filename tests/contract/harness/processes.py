@@ -29,6 +29,19 @@ def until(fact: Callable[[], T], what: str, seconds: float = 20.0) -> T:
     return answer
 
 
+def steady(read: Callable[[], float], pause_seconds: float = 2.5, seconds: float = 30.0) -> float:
+    """What `read` gives once it gives the same again after a pause."""
+    deadline = time.monotonic() + seconds
+    value = read()
+    while True:
+        time.sleep(pause_seconds)
+        again = read()
+        if again == value:
+            return value
+        assert time.monotonic() < deadline, "it never comes to rest"
+        value = again
+
+
 def dies_with_us() -> tuple[str, ...]:
     """What to put before a command so that it ends when the tests are killed."""
     setpriv = shutil.which("setpriv")  # of util-linux; elsewhere only fixtures end processes
