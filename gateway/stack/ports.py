@@ -1,7 +1,10 @@
 """Which TCP port each embedded server listens on."""
 
+import os
 import random
 import socket
+import sys
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -61,13 +64,19 @@ def listener(port: int) -> str:
 
 
 class Ports:
-    """The ports of one stack, remembered in `path` over restarts."""
+    """The ports of one stack, remembered in `path` over restarts.
+
+    Those chosen are claimed as long as this object is there: another stack that starts in the same
+    moment takes others, or its probes would find our servers in the place of its own.
+    """
 
     def __init__(self, path: Path, asked: Mapping[str, int]) -> None:
         self._path = path
         self._asked = dict(asked)
         self._remembered = _read(path)
         self._chosen: dict[str, int] = {}
+        self._claims: dict[int, int] = {}  # port -> file descriptor
+        weakref.finalize(self, _let_go, self._claims)
 
     def choose(self, name: str) -> int:
         """The port for server `name`: the one asked for, the remembered, the default, a free one.
@@ -76,10 +85,10 @@ class Ports:
         """
         asked = self._asked.get(name)
         if asked:
-            self._require_free(name, asked)
+            self._require_usable(name, asked)
             return self._keep(name, asked)
         for port in (self._remembered.get(name), DEFAULT_PORTS[name]):
-            if port and port not in self._chosen.values() and is_free(port):
+            if port and port not in self._chosen.values() and self._is_usable(port):
                 return self._keep(name, port)
         return self.choose_another(name)
 
@@ -87,7 +96,7 @@ class Ports:
         """A free port for server `name`, other than the one it has."""
         for _ in range(_TRIES):
             port = random.randint(*_FREE_RANGE)  # noqa: S311 - any free port will do
-            if port not in self._chosen.values() and is_free(port):
+            if port not in self._chosen.values() and self._is_usable(port):
                 return self._keep(name, port)
         raise StackError(f"no free TCP port for {name} between {_FREE_RANGE[0]} and 32000")
 
@@ -102,12 +111,37 @@ class Ports:
             write_atomically(self._path, wire.dumps(self._remembered))
         return port
 
-    def _require_free(self, name: str, port: int) -> None:
-        if not is_free(port):
+    def _is_usable(self, port: int) -> bool:
+        return self._claim(port) and is_free(port)
+
+    def _claim(self, port: int) -> bool:
+        """Take the port among gateways; False when another one has it.
+
+        A name in Linux's abstract namespace goes with the process, however that ends, and is seen
+        as far as ports are. Elsewhere nothing is claimed.
+        """
+        if port in self._claims or sys.platform != "linux":
+            return True
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as claim:
+            try:
+                claim.bind(f"\0coding-gateway/port/{port}")
+            except OSError:
+                return False
+            self._claims[port] = claim.detach()
+        return True
+
+    def _require_usable(self, name: str, port: int) -> None:
+        if not self._is_usable(port):
+            owner = "another gateway that starts" if is_free(port) else listener(port)
             raise StackError(
-                f"port {port} for {name} is taken by {listener(port)}",
+                f"port {port} for {name} is taken by {owner}",
                 mend=f"end that program or choose another port with --{name}-port",
             )
+
+
+def _let_go(claims: dict[int, int]) -> None:
+    for descriptor in claims.values():
+        os.close(descriptor)
 
 
 def _read(path: Path) -> dict[str, int]:

@@ -274,13 +274,15 @@ def test_parts_that_have_addresses_are_not_started_again(stack: Up, place: Path)
     assert is_healthy(stack, place)
 
 
-def test_two_stacks_live_side_by_side(stack: Up, place: Path) -> None:
-    with Up(place / "second", place).wait_ready() as second:
-        assert second.ready["api_key"] != stack.ready["api_key"]
-        assert not set(ports(stack).values()) & set(ports(second).values())
-        chat(second, second.ready["api_key"])
-        with pytest.raises(urllib.error.HTTPError, match="401"):
-            chat(second, stack.ready["api_key"])
-        code, _ = second.stop(signal.SIGTERM)
-        assert code == 0
+def test_stacks_live_side_by_side_even_when_they_start_at_once(stack: Up, place: Path) -> None:
+    with Up(place / "second", place) as second, Up(place / "third", place) as third:
+        stacks = [stack, second.wait_ready(), third.wait_ready()]
+        taken = [port for each in stacks for port in ports(each).values()]
+        assert len(set(taken)) == len(taken)
+        for own, other in ((second, stack), (third, second)):
+            chat(own, own.ready["api_key"])
+            with pytest.raises(urllib.error.HTTPError, match="401"):
+                chat(own, other.ready["api_key"])
+            code, _ = own.stop(signal.SIGTERM)
+            assert code == 0
     assert is_healthy(stack, place)

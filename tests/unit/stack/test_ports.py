@@ -1,6 +1,7 @@
 """Ports: defaults, memory, and what happens when one is taken."""
 
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,19 @@ def test_a_port_is_remembered(tmp_path: Path) -> None:
     path = tmp_path / "ports.json"
     first = Ports(path, {}).choose_another("postgres")
     assert Ports(path, {}).choose("postgres") == first
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="nothing is claimed elsewhere")
+def test_stacks_that_start_in_one_moment_have_ports_of_their_own(tmp_path: Path) -> None:
+    first, second = Ports(tmp_path / "one.json", {}), Ports(tmp_path / "two.json", {})
+    ours = [first.choose(name) for name in DEFAULT_PORTS]
+    theirs = [second.choose(name) for name in DEFAULT_PORTS]
+    assert set(ours).isdisjoint(theirs)
+    asked = Ports(tmp_path / "three.json", {"valkey": ours[0]})
+    with pytest.raises(StackError, match="another gateway that starts"):
+        asked.choose("valkey")
+    del first
+    assert asked.choose("valkey") == ours[0], "a claim goes with who made it"
 
 
 def test_the_default_comes_first_when_it_is_free(tmp_path: Path) -> None:
