@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from gateway import wire
 from gateway.errors import InvalidRequestError
 from gateway.protocols.anthropic_messages import (
+    _model_values,
+    _model_values_by_token,
     read_request,
     returned_headers,
     upstream_headers,
@@ -43,6 +45,27 @@ def test_white_space_and_escapes_around_the_name_stay() -> None:
     body = b'{ "messages" : [{"model":"x"}],\n "mod\\u0065l" :\t"gpt-5" , "z": "\\u00e4" }'
     edited = with_model(body, "claude-opus-5-5")
     assert edited == body.replace(b'"gpt-5"', b'"claude-opus-5-5"')
+
+
+@pytest.mark.parametrize(
+    ("body", "edited"),
+    [
+        (b'{"model":"a","model":"b"}', b'{"model":"new","model":"new"}'),
+        (b'{"model":"a","x":1,"model":"a"}', b'{"model":"new","x":1,"model":"new"}'),
+        (b'{"model":"a","x":12,"x":1}', b'{"model":"new","x":12,"x":1}'),
+        (b'{"x":{"model":"a"},"model":"a\\"\\\\"} \n', b'{"x":{"model":"a"},"model":"new"} \n'),
+        (b'{"x":"\\ud83d","model":"a"}', b'{"x":"\\ud83d","model":"new"}'),
+        (b'{"model":1,"y":"model"}', b'{"model":1,"y":"model"}'),
+    ],
+)
+def test_names_that_stand_twice_and_odd_texts_are_edited_too(body: bytes, edited: bytes) -> None:
+    assert with_model(body, "new") == edited
+
+
+@given(st.dictionaries(st.sampled_from(["model", "a", '"', "\\"]), VALUES, max_size=4))
+def test_both_ways_to_find_the_name_agree(body: dict[str, object]) -> None:
+    data = wire.dumps(body)
+    assert _model_values(data) == _model_values_by_token(data)
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"model": 1}', b'{"model": ""}', b'{"model": null}'])
