@@ -181,6 +181,16 @@ def resident_megabytes(pid: int) -> float:
     return psutil.Process(pid).memory_info().rss / 2**20
 
 
+def most_megabytes(pid: int) -> float | None:
+    """The most memory a process has held at any time; None where the system does not tell."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text("ascii").splitlines()
+    except OSError:
+        return None
+    found = [line.split()[1] for line in lines if line.startswith("VmHWM:")]  # in KiB, proc(5)
+    return int(found[0]) / 2**10 if found else None
+
+
 def free_port() -> int:
     """A port nobody listens on now."""
     with socket.socket() as probe:

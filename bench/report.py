@@ -111,6 +111,7 @@ def other_figures(measured: Measured) -> dict[str, float | None]:
         "first event p50 alone, direct (us)": _client(measured, "simulator", "single_stream"),
         "first event p50 alone, added by floor (us)": _added(measured, _FLOOR, "single_stream"),
         "first event p50 alone, added by gateway (us)": _added(measured, _GATEWAY, "single_stream"),
+        "most memory at any time, gateway (MB)": measured.most_memory,
         **_counted(measured),
     }
 

@@ -15,11 +15,12 @@ from bench.loads import (
     floor_effort,
     single_loads,
 )
-from bench.processes import resident_megabytes
+from bench.processes import most_megabytes, resident_megabytes
 from bench.stack import Bench, Gateway, Target
 
 _USAGE_SECONDS = 15  # usage shows within ten
 _COUNTED_REQUESTS = 200
+_SETTLE_SECONDS = 3.0  # the gateway gives memory back every two
 
 Report = Callable[[str], None]
 
@@ -36,10 +37,15 @@ class Counts:
 
 @dataclass(slots=True)
 class Measured:
-    """Everything a run has measured. `memory` is megabytes by target, after all load."""
+    """Everything a run has measured.
+
+    `memory` is megabytes by target, a little after all load; `most_memory` is what the gateway held
+    at its most.
+    """
 
     rounds: list[list[Sample]] = field(default_factory=list)
     memory: dict[str, float] = field(default_factory=dict)
+    most_memory: float | None = None
     counts: Counts | None = None
 
     def costs(self, load: str, target: str) -> list[float]:
@@ -67,7 +73,9 @@ async def run_rounds(bench: Bench, effort: Effort, rounds: int, report: Report) 
     for number in range(rounds):
         report(f"round {number + 1} of {rounds}")
         measured.rounds.append(await _round(bench, generator, effort, number))
+    await asyncio.sleep(_SETTLE_SECONDS)
     measured.memory = _memory(bench)
+    measured.most_memory = most_megabytes(bench.gateway.target.pid)
     report("counts")
     measured.counts = await _counts(bench.gateway, generator)
     return measured

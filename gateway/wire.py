@@ -25,6 +25,8 @@ Fragment = orjson.Fragment
 """Bytes that are already JSON, spliced into a dump as they are."""
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 _MAX_DEPTH = 200  # orjson reads 1024 levels but writes only 254
 
 
@@ -66,6 +68,32 @@ def loads_object(data: bytes, what: str = "the request body") -> JSONObject:
     if not isinstance(value, dict):
         raise InvalidRequestError(f"{what} must be a JSON object", param="$", code="invalid_json")
     return value
+
+
+def loads_members(data: bytes) -> dict[str, bytes]:
+    """The members of the JSON object in `data`, each still JSON. Raises JSONDecodeError.
+
+    Of each only the syntax is looked at: what is no UTF-8 is found when it is read. Some of what
+    `loads` takes is refused, such as half a surrogate pair.
+    """
+    try:
+        return {name: bytes(raw) for name, raw in _MEMBERS.decode(data).items()}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise JSONDecodeError("not an object") from error
+
+
+def item_ends(data: bytes) -> list[int]:
+    """Where each item of the JSON array in `data` ends, in bytes. Raises JSONDecodeError."""
+    ends: list[int] = []
+    end = 0
+    try:
+        for item in _ITEMS.decode(data):
+            raw = bytes(item)
+            end = data.index(raw, end) + len(raw)  # before it stand only commas and white space
+            ends.append(end)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise JSONDecodeError("not an array") from error
+    return ends
 
 
 def dumps(value: JSON) -> bytes:

@@ -29,7 +29,7 @@ class ReductionSettings(BaseModel):
     file_hash_cache_ttl: int = Field(
         default=3600,
         ge=60,
-        description="Seconds that what was sent of a conversation is remembered",
+        description="Seconds that what was read and sent of a conversation is remembered",
     )
     references_chat: Literal["off", "whole", "runs"] = Field(
         default="runs",

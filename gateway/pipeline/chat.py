@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from gateway import wire
 from gateway.catalog.models import Model
@@ -9,6 +10,7 @@ from gateway.context import RequestContext
 from gateway.pipeline.accounting import Account
 from gateway.pipeline.cached_answers import CachedAnswers
 from gateway.pipeline.kept_reply import KeptAs, KeptReply
+from gateway.pipeline.known_prefixes import Reading
 from gateway.pipeline.live import PLAINLY, LivePipeline, Prepared, Started
 from gateway.pipeline.reply import AssembledReply, Reply, StreamedReply
 from gateway.protocols.chat_dialects import translate
@@ -19,6 +21,7 @@ from gateway.protocols.simple_chat import chat_body, plain_answer
 from gateway.structs import Struct, replace
 from gateway.wire import JSONObject
 
+Read = Callable[[bytes], Reading]
 Render = Callable[[JSONObject], JSONObject]
 
 
@@ -30,11 +33,14 @@ class ChatPipeline(Struct, frozen=True):
 
     async def open_chat(self, context: RequestContext, body: bytes) -> Reply:
         """The reply to an OpenAI chat completion."""
-        return await self._open(context, body, wire.loads_object, None)
+        return await self._open(context, body, self._read(context), None)
 
     async def open_simple_chat(self, context: RequestContext, body: bytes) -> Reply:
         """The reply to `POST /chat`."""
         return await self._open(context, body, _plain_chat, plain_answer)
+
+    def _read(self, context: RequestContext) -> Read:
+        return partial(self.live.prefixes.read, context.known_caller().project.id)
 
     def check(self, body: bytes) -> None:
         """Raises InvalidRequestError and ModelNotFoundError for what would be refused later."""
@@ -42,7 +48,7 @@ class ChatPipeline(Struct, frozen=True):
 
     async def open_kept(self, context: RequestContext, body: bytes, kept: KeptAs) -> KeptReply:
         """The reply to a chat completion that is promised under an id."""
-        account, started = await self._begin(context, body, wire.loads_object)
+        account, started = await self._begin(context, body, self._read(context))
         plan = replace(started.prepared.plan, completion_id=kept.id)
         translator = ChatStream(plan, kept.created_at, kept.id)
 
@@ -57,19 +63,24 @@ class ChatPipeline(Struct, frozen=True):
         self,
         context: RequestContext,
         body: bytes,
-        parse: Callable[[bytes], JSONObject],
+        read: Read,
         render: Render | None,
     ) -> Reply:
-        account, started = await self._begin(context, body, parse)
+        account, started = await self._begin(context, body, read)
         return _chat_reply(context, account, started, render)
 
     async def _begin(
-        self, context: RequestContext, body: bytes, parse: Callable[[bytes], JSONObject]
+        self, context: RequestContext, body: bytes, read: Read
     ) -> tuple[Account, Started]:
         live = self.live
 
         async def prepare(instead: Model | None) -> Prepared:
-            return await live.prepared(context, translate(parse(body)), PLAINLY, instead)
+            reading = read(body)
+            draft = translate(reading.body, reading.prefix)
+            digests = reading.digests()
+            prepared = await live.prepared(context, draft, PLAINLY, instead, digests)
+            live.prefixes.keep(reading, digests)
+            return prepared
 
         prepared, account = await live.admit(context, body, prepare)
         return account, await self.answers.begin(context, account, prepared)
@@ -100,8 +111,8 @@ def _chat_reply(
     return AssembledReply(begun, assembler, whole, account.settle, listener)
 
 
-def _plain_chat(body: bytes) -> JSONObject:
-    return chat_body(wire.loads_object(body))
+def _plain_chat(body: bytes) -> Reading:
+    return Reading(chat_body(wire.loads_object(body)))
 
 
 def _completion_id(context: RequestContext) -> str:

@@ -60,11 +60,16 @@ class Conversations(Struct, frozen=True):
     bench_clock: bool = False
     clock: Callable[[], float] = time.time
 
-    def open(self, context: RequestContext, draft: Draft) -> "Conversation":
-        """The conversation of a draft, before any pass; what is known of it is asked for now."""
+    def open(
+        self, context: RequestContext, draft: Draft, digests: BlockDigests | None = None
+    ) -> "Conversation":
+        """The conversation of a draft, before any pass; what is known of it is asked for now.
+
+        `digests` are those of its blocks that are known.
+        """
         caller = context.known_caller()
         project = caller.project
-        digests = BlockDigests()
+        digests = BlockDigests() if digests is None else digests
         key = client_conversation_key(context, draft.user_key)
         beginning = beginnings(draft.body["messages"], digests)
         shared = SharedLookup(self.valkey)

@@ -12,6 +12,7 @@ from gateway.pipeline.accounting import Account, Accounting, Asked
 from gateway.pipeline.attempts import Attempts, Begun, UpstreamCall
 from gateway.pipeline.conversations import Conversation, Conversations
 from gateway.pipeline.fallback import next_model
+from gateway.pipeline.known_prefixes import KnownPrefixes
 from gateway.pipeline.large_bodies import LargeBodies
 from gateway.pipeline.repairs import repairs_of
 from gateway.pipeline.reply import (
@@ -22,6 +23,7 @@ from gateway.pipeline.routing_note import announce_decision, routing_note
 from gateway.projects import Projects
 from gateway.protocols.messages_form import without_thinking
 from gateway.protocols.model_fit import FitOptions, Fitted, fit_to_model
+from gateway.protocols.shared.digests import BlockDigests
 from gateway.protocols.shared.draft import Draft, ReplyPlan
 from gateway.reduction.ledger import reduction_headers
 from gateway.reduction.report import ReductionReport
@@ -144,6 +146,7 @@ class LivePipeline(Struct, frozen=True):
     accounting: Accounting
     upstream: str
     from_simulator: bool
+    prefixes: KnownPrefixes
     large_bodies: LargeBodies = field(default_factory=LargeBodies)
 
     @property
@@ -211,19 +214,20 @@ class LivePipeline(Struct, frozen=True):
         return account
 
     async def prepared(
-        self, context: RequestContext, draft: Draft, how: Preparing, instead: Model | None = None
+        self,
+        context: RequestContext,
+        draft: Draft,
+        how: Preparing,
+        instead: Model | None = None,
+        digests: BlockDigests | None = None,
     ) -> Prepared:
         """The request of `draft` as it is sent: routed, with its stored turns put back, reduced.
 
-        `instead` serves it in place of the model that would.
+        `instead` serves it in place of the model that would. `digests` of its blocks, where some
+        are known, learn those of the others.
         """
-        # Sent now, beside the admission; what is known of the conversation and its turns comes back
-        # in one round trip.
-        conversation = self.conversations.open(context, draft)
-        turns = self._open_turns(draft, conversation, how)
-        conversation.shared.send()
-        await conversation.load()
-        await turns.load()
+        conversation = self.conversations.open(context, draft, digests)
+        turns = await self._loaded(draft, conversation, how)
         decision = self._decided(draft, conversation, how, instead)
         announce_decision(context, decision)
         model = decision.route.model
@@ -268,6 +272,16 @@ class LivePipeline(Struct, frozen=True):
             reduction=reduction.report,
             keepable=Keepable(fitted.body, sampling_of(draft), reduction.report.held_out),
         )
+
+    async def _loaded(
+        self, draft: Draft, conversation: Conversation, how: Preparing
+    ) -> TurnConversation:
+        """Waits for what is known of the conversation, and for its turns; in one round trip."""
+        turns = self._open_turns(draft, conversation, how)
+        conversation.shared.send()  # beside the admission, which is awaited later
+        await conversation.load()
+        await turns.load()
+        return turns
 
     def _decided(
         self, draft: Draft, conversation: Conversation, how: Preparing, instead: Model | None

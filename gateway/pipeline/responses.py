@@ -13,6 +13,7 @@ from gateway.pipeline.attempts import Event
 from gateway.pipeline.cached_answers import CachedAnswers
 from gateway.pipeline.forward import ForwardedBody
 from gateway.pipeline.kept_reply import KeptAs, KeptReply
+from gateway.pipeline.known_prefixes import RESPONSES, Reading
 from gateway.pipeline.live import LivePipeline, Prepared, Preparing, Started
 from gateway.pipeline.reply import AnswerListener, AssembledReply, Reply, StreamedReply
 from gateway.protocols.openai_responses import (
@@ -43,11 +44,16 @@ _COUNTED = ("model", "messages", "system", "tools", "tool_choice", "thinking", "
 class _Request(Struct, frozen=True):
     """A Responses request with what was stored for it, translated."""
 
-    body: JSONObject
+    reading: Reading
     recalled: Recalled
     previous_id: str | None
     seal: ThinkingSeal
     translated: Translated
+
+    @property
+    def body(self) -> JSONObject:
+        """The client's body."""
+        return self.reading.body
 
 
 class _Keeping(Struct, frozen=True):
@@ -186,8 +192,9 @@ class ResponsesPipeline(Struct, frozen=True):
 
     async def _read(self, context: RequestContext, data: bytes) -> _Request:
         """The request, translated behind what was stored for it."""
-        body = wire.loads_object(data)
         project = context.known_caller().project.id
+        reading = self.live.prefixes.read(project, data, RESPONSES)
+        body = reading.body
         wanted = state_wanted(body)
         items: list[JSONObject] = []
         if wanted.previous_response_id is not None:
@@ -197,8 +204,8 @@ class ResponsesPipeline(Struct, frozen=True):
         references = await self._references(project, wanted.references)
         recalled = Recalled(items, references.get)
         seal = ThinkingSeal(self.sealer, b"reasoning:" + project.encode())
-        translated = translate(body, recalled, seal)
-        return _Request(body, recalled, wanted.previous_response_id, seal, translated)
+        translated = translate(body, recalled, seal, reading.prefix)
+        return _Request(reading, recalled, wanted.previous_response_id, seal, translated)
 
     async def _references(self, project: str, ids: list[str]) -> dict[str, JSONObject]:
         """The stored items of these ids, those that are known."""
@@ -218,7 +225,10 @@ class ResponsesPipeline(Struct, frozen=True):
     ) -> Prepared:
         translated = request.translated
         how = Preparing(client_carries=True, thinking_models=frozenset(translated.thinking_models))
-        return await self.live.prepared(context, translated.draft, how, instead)
+        digests = request.reading.digests()
+        prepared = await self.live.prepared(context, translated.draft, how, instead, digests)
+        self.live.prefixes.keep(request.reading, digests)
+        return prepared
 
     def _keep(
         self,

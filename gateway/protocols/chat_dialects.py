@@ -16,6 +16,7 @@ from gateway.errors import InvalidRequestError
 from gateway.protocols import openai_chat
 from gateway.protocols.chat_dialect_items import ItemConverter, joined_name
 from gateway.protocols.shared.draft import Draft
+from gateway.protocols.shared.prefix import PrefixUse
 from gateway.protocols.shared.reading import (
     missing,
     optional_list,
@@ -65,14 +66,14 @@ class ChatForm(Struct, frozen=True):
         return path
 
 
-def translate(body: JSONObject) -> Draft:
-    """The draft of a chat request in any of its dialects.
+def translate(body: JSONObject, prefix: PrefixUse | None = None) -> Draft:
+    """The draft of a chat request in any of its dialects; `prefix` as in `openai_chat`.
 
     Raises InvalidRequestError with the JSON path in the client's own body in `param`.
     """
     form = chat_form(body)
     if form.body is body:
-        return openai_chat.translate(body)
+        return openai_chat.translate(body, prefix)
     try:
         draft = openai_chat.translate(form.body)
     except InvalidRequestError as error:

@@ -76,19 +76,48 @@ class _Round(Struct):
         return calls[-1] if calls else None
 
 
+class ClosedRounds(Struct, frozen=True):
+    """What a history came to before an answer of the assistant. Nobody may change what is in it.
+
+    `uses`: sent id -> the last suffix tried for it.
+    """
+
+    messages: list[JSONObject]
+    uses: dict[str, int]
+    names_by_id: dict[str, str]
+    called: dict[str, None]
+
+
+NO_ROUNDS = ClosedRounds([], {}, {}, {})
+"""Before the first message."""
+
+
 class History:
     """Takes a client's messages one by one; `finish` gives the repaired ones.
 
-    Created per request and not thread-safe. Blocks handed over belong to it.
+    Created per request and not thread-safe. Blocks handed over belong to it. `closed` are the
+    rounds before the first message it is given, which has to be the assistant's.
     """
 
-    def __init__(self) -> None:
-        self._messages: list[JSONObject] = []
+    def __init__(self, closed: ClosedRounds = NO_ROUNDS) -> None:
+        self._messages: list[JSONObject] = list(closed.messages)
         self._round = _Round()
-        self._uses: dict[str, int] = {}  # sent id -> the last suffix tried for it
-        self._names_by_id: dict[str, str] = {}
-        self.called: dict[str, None] = {}
+        self._uses = dict(closed.uses)
+        self._names_by_id = dict(closed.names_by_id)
+        self.called = dict(closed.called)
         """Sent names of all tools called, in order."""
+
+    def close(self) -> ClosedRounds | None:
+        """All rounds so far, now that the assistant says something; None when it goes on speaking.
+
+        What it says has to be added next.
+        """
+        self._begin_saying()
+        if self._round.said or self._round.system:
+            return None
+        return ClosedRounds(
+            list(self._messages), dict(self._uses), dict(self._names_by_id), dict(self.called)
+        )
 
     def add_user(self, blocks: list[JSONObject]) -> None:
         """A user message; no blocks when it was empty."""
@@ -206,7 +235,7 @@ class History:
     def _append_user(self, blocks: list[JSONObject]) -> None:
         last = self._messages[-1] if self._messages else None
         if last is not None and last["role"] == "user":  # an empty answer stood between
-            last["content"] += blocks
+            self._messages[-1] = _user([*last["content"], *blocks])
             return
         if last is not None and last["role"] == "system":  # only an assistant turn may follow it
             self._messages.append({"role": "assistant", "content": [text_block(NO_ANSWER)]})
@@ -217,7 +246,7 @@ class History:
             self._messages.append(_user([text_block(CONVERSATION_START)]))
         last = self._messages[-1]
         if last["role"] == "system":
-            last["content"] += blocks
+            self._messages[-1] = {"role": "system", "content": [*last["content"], *blocks]}
         else:
             self._messages.append({"role": "system", "content": blocks})
 

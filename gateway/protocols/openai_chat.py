@@ -13,10 +13,15 @@ from gateway.protocols.openai_chat_fields import (
     refuse_lost_meaning,
     shows_reasoning,
 )
-from gateway.protocols.openai_chat_messages import MessageReader
+from gateway.protocols.openai_chat_messages import (
+    MessageReader,
+    begins_round,
+    checked_messages,
+)
 from gateway.protocols.shared.cache_marks import CacheMarks, make_marks_legal
 from gateway.protocols.shared.content import ContentReader
 from gateway.protocols.shared.draft import Draft, ReplyPlan
+from gateway.protocols.shared.prefix import Prefix, PrefixUse, newest_round
 from gateway.protocols.shared.reading import (
     optional_bool,
     optional_list,
@@ -35,8 +40,12 @@ from gateway.protocols.shared.tools import DeclaredTools, declare_tools, stub_to
 from gateway.wire import JSONObject
 
 
-def translate(body: JSONObject) -> Draft:
-    """The draft of a chat request. Raises InvalidRequestError with the JSON path in `param`."""
+def translate(body: JSONObject, prefix: PrefixUse | None = None) -> Draft:
+    """The draft of a chat request. Raises InvalidRequestError with the JSON path in `param`.
+
+    `prefix` is for requests whose beginning may come again: what is known of this one's, with the
+    same tools and system text before it, and where the next one can go on.
+    """
     refuse_lost_meaning(body)
     model = read_model(body)
     draft = Draft(asked_model=model, body={}, reply=ReplyPlan(model))
@@ -44,9 +53,7 @@ def translate(body: JSONObject) -> Draft:
     draft.cache_ttl = cache_ttl(body)
     draft.cache_explicit = cache_is_explicit(body)
     marks = CacheMarks(draft.cache_ttl)
-    functions = optional_list(body.get("functions"), "functions")
-    tools = declare_tools(optional_list(body.get("tools"), "tools"), functions, marks)
-    _read_messages(body, draft, tools, marks)
+    tools = _read_messages(body, draft, marks, prefix)
     _read_choice(body, draft, tools)
     read_sampling(body, draft)
     read_identity(body, draft)
@@ -59,15 +66,57 @@ def translate(body: JSONObject) -> Draft:
     return draft
 
 
-def _read_messages(body: JSONObject, draft: Draft, tools: DeclaredTools, marks: CacheMarks) -> None:
+def _read_messages(
+    body: JSONObject, draft: Draft, marks: CacheMarks, prefix: PrefixUse | None
+) -> DeclaredTools:
+    """Fills messages, system text and tools of the draft; the tools are returned as declared."""
+    dropped_before = len(draft.ignored)
+    known = prefix.usable(body.get("messages"), begins_round) if prefix is not None else None
+    if known is None:
+        reader, done = _first_reader(body, draft, marks), 0
+    else:
+        reader, done = _next_reader(known, draft, marks), known.count
+    messages = checked_messages(body.get("messages"))
+    if prefix is not None and (end := newest_round(messages, begins_round)) > done:
+        reader.read(messages, done, end)
+        done = end
+        rounds = reader.history.close()
+        if rounds is not None and not marks.found:  # which marks stay depends on those that follow
+            prefix.reached = Prefix(
+                count=end,
+                system=list(reader.system),
+                rounds=rounds,
+                tools=reader.tools.copy(),
+                ignored=draft.ignored[dropped_before:],
+            )
+    reader.read(messages, done)
+    _fill_body(draft, reader)
+    return reader.tools
+
+
+def _first_reader(body: JSONObject, draft: Draft, marks: CacheMarks) -> MessageReader:
+    functions = optional_list(body.get("functions"), "functions")
+    tools = declare_tools(optional_list(body.get("tools"), "tools"), functions, marks)
     content = ContentReader(marks, draft.ignored)
     reader = MessageReader(tools, content, draft.ignored)
     reader.system += content.text(body.get("system"), "system")
-    reader.read(body.get("messages"))
+    return reader
+
+
+def _next_reader(known: Prefix, draft: Draft, marks: CacheMarks) -> MessageReader:
+    """Reads on behind what is known."""
+    content = ContentReader(marks, draft.ignored)
+    reader = MessageReader(known.tools.copy(), content, draft.ignored, known.rounds)
+    reader.system += known.system
+    draft.ignored += known.ignored
+    return reader
+
+
+def _fill_body(draft: Draft, reader: MessageReader) -> None:
     if reader.system:
         draft.body["system"] = reader.system
     draft.body["messages"] = reader.history.finish()
-    definitions = tools.in_order()
+    definitions = reader.tools.in_order()
     if definitions:
         draft.body["tools"] = definitions
     elif reader.history.called:  # tool blocks need tools, and none may be called

@@ -4,7 +4,7 @@ One pass; the translation of a message looks at nothing behind it.
 """
 
 from gateway.errors import InvalidRequestError
-from gateway.protocols.history_repair import Call, History
+from gateway.protocols.history_repair import NO_ROUNDS, Call, ClosedRounds, History
 from gateway.protocols.messages_form import is_blank, text_block
 from gateway.protocols.shared.carried_thinking import carried_thinking
 from gateway.protocols.shared.content import ContentReader
@@ -26,28 +26,30 @@ _SYSTEM_ROLES = ("system", "developer")
 class MessageReader:
     """Reads the messages of one request. Created per request.
 
-    `system` and `history` are what it fills; `ignored` gets the names of dropped fields.
+    `system` and `history` are what it fills, `tools` learns names that were not declared, `ignored`
+    gets those of dropped fields. It goes on behind what was `closed` already.
     """
 
-    def __init__(self, tools: DeclaredTools, content: ContentReader, ignored: list[str]) -> None:
+    def __init__(
+        self,
+        tools: DeclaredTools,
+        content: ContentReader,
+        ignored: list[str],
+        closed: ClosedRounds = NO_ROUNDS,
+    ) -> None:
         self.system: list[JSONObject] = []
-        self.history = History()
-        self._tools = tools
+        self.history = History(closed)
+        self.tools = tools
         self._content = content
         self._ignored = ignored
         self._leading = True
 
-    def read(self, messages: JSON) -> None:
-        """Reads all messages. Raises InvalidRequestError with the path of the first bad value."""
-        if messages is None:
-            raise missing("messages")
-        if not isinstance(messages, list):
-            raise wrong_type("messages", "an array", messages)
-        if not messages:
-            raise invalid("messages", "must not be empty")
-        if len(messages) > MAX_MESSAGES:
-            raise invalid("messages", f"has more than {MAX_MESSAGES} entries")
-        for index, message in enumerate(messages):
+    def read(self, messages: list[JSON], begin: int = 0, end: int | None = None) -> None:
+        """Reads messages from `begin` on, up to before `end`.
+
+        Raises InvalidRequestError with the path of the first bad value.
+        """
+        for index, message in enumerate(messages[begin:end], begin):
             if not isinstance(message, dict):
                 raise wrong_type(f"messages[{index}]", "an object", message)
             self._message(message, f"messages[{index}]")
@@ -191,8 +193,8 @@ class MessageReader:
             isinstance(client_id, str) and isinstance(name, str) and isinstance(arguments, str)
         ):
             return None
-        sent = self._tools.names.sent(name)
-        if sent in self._tools.custom or sent in self._tools.wrapped:
+        sent = self.tools.names.sent(name)
+        if sent in self.tools.custom or sent in self.tools.wrapped:
             return None
         return Call(client_id, name, {"name": sent, "input": tool_input(arguments)})
 
@@ -221,14 +223,36 @@ class MessageReader:
     ) -> Call:
         """A call of the history. Names may be missing in histories that were cut; types may not."""
         label = optional_string(name, f"{path}.name") or ""
-        sent = self._tools.names.sent(label)
+        sent = self.tools.names.sent(label)
         call_input = tool_input(
             arguments,
-            custom=custom or sent in self._tools.custom,
-            wrapped=sent in self._tools.wrapped,
+            custom=custom or sent in self.tools.custom,
+            wrapped=sent in self.tools.wrapped,
         )
         identity = optional_string(client_id, f"{path}.id") or ""
         return Call(identity, label, {"name": sent, "input": call_input})
+
+
+def checked_messages(messages: JSON) -> list[JSON]:
+    """The messages of a body; each is still anything. Raises InvalidRequestError."""
+    if messages is None:
+        raise missing("messages")
+    if not isinstance(messages, list):
+        raise wrong_type("messages", "an array", messages)
+    if not messages:
+        raise invalid("messages", "must not be empty")
+    if len(messages) > MAX_MESSAGES:
+        raise invalid("messages", f"has more than {MAX_MESSAGES} entries")
+    return messages
+
+
+def begins_round(messages: list[JSON], index: int) -> bool:
+    """True for a message of the assistant behind one of somebody else."""
+    return _is_answer(messages[index]) and not _is_answer(messages[index - 1])
+
+
+def _is_answer(message: JSON) -> bool:
+    return isinstance(message, dict) and message.get("role") == "assistant"
 
 
 def _is_marked(part: JSONObject) -> bool:

@@ -17,12 +17,19 @@ from gateway.protocols.openai_responses_fields import (
     response_ignored_fields,
     wants_encrypted,
 )
-from gateway.protocols.openai_responses_items import ItemReader, Lookup, added_tools, item_kind
+from gateway.protocols.openai_responses_items import (
+    ItemReader,
+    Lookup,
+    added_tools,
+    begins_round,
+    item_kind,
+)
 from gateway.protocols.openai_responses_plan import ResponsePlan, item_id
 from gateway.protocols.openai_responses_tools import ResponseTools
 from gateway.protocols.shared.cache_marks import CacheMarks, make_marks_legal
 from gateway.protocols.shared.content import ContentReader
 from gateway.protocols.shared.draft import Draft, ReplyPlan
+from gateway.protocols.shared.prefix import Prefix, PrefixUse, newest_round
 from gateway.protocols.shared.reading import (
     invalid,
     missing,
@@ -39,9 +46,9 @@ from gateway.protocols.shared.request_fields import (
     read_model,
     read_service_tier,
 )
-from gateway.protocols.shared.sealed_thinking import ThinkingSeal
+from gateway.protocols.shared.sealed_thinking import NO_THINKING, ThinkingSeal
 from gateway.protocols.shared.tools import stub_tools
-from gateway.structs import Struct
+from gateway.structs import Struct, field
 from gateway.wire import JSON, JSONObject
 
 
@@ -92,12 +99,28 @@ def _previous(body: JSONObject) -> str | None:
     return optional_string(body.get(name), name) or None
 
 
+class ItemsPrefix(Prefix, frozen=True):
+    """The first items of a request, translated.
+
+    `chain` and `models` are of the thinking in them; `namespaces` those of their tools.
+    """
+
+    chain: str = NO_THINKING
+    models: frozenset[str] = frozenset()
+    namespaces: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+
 def translate(
-    body: JSONObject, recalled: Recalled | None = None, seal: ThinkingSeal | None = None
+    body: JSONObject,
+    recalled: Recalled | None = None,
+    seal: ThinkingSeal | None = None,
+    prefix: PrefixUse | None = None,
 ) -> Translated:
     """The draft of a Responses request, behind what was `recalled` for it.
 
-    Raises InvalidRequestError with the JSON path in `param`.
+    `prefix` is for requests whose beginning may come again, under the same seal: what is known of
+    this one's, with the same tools and instructions, and where the next one can go on. Raises
+    InvalidRequestError with the JSON path in `param`.
     """
     recalled = recalled or Recalled()
     refuse_lost_meaning(body)
@@ -106,11 +129,11 @@ def translate(
     draft.ignored = response_ignored_fields(body)
     draft.cache_ttl = cache_ttl(body)
     draft.cache_explicit = cache_is_explicit(body)
-    tools = ResponseTools(CacheMarks(draft.cache_ttl), draft.ignored)
     items = own_items(body, has_earlier=bool(recalled.items))
-    _declare_tools(body, recalled.items, items, tools)
-    reader = ItemReader(tools, ContentReader(tools.marks, draft.ignored), seal, recalled.lookup)
-    _read_items(body, recalled.items, items, reader)
+    if prefix is not None and not _stands_alone(body, recalled, items):
+        prefix = None
+    reader = _read_items(body, draft, recalled, seal, prefix)
+    tools = reader.tools
     _fill_body(draft, tools, reader)
     _read_choice(body, draft, tools)
     read_limits(body, draft)
@@ -123,6 +146,72 @@ def translate(
     plan = _response_plan(body, tools, reader)
     draft.ignored = shown_names(draft.ignored)
     return Translated(draft, plan, frozenset(reader.models))
+
+
+def _stands_alone(body: JSONObject, recalled: Recalled, items: list[JSON]) -> bool:
+    """True when what the first items come to depends on nothing behind them, and nothing stored."""
+    return not (recalled.items or added_tools(items) or state_wanted(body).references)
+
+
+def _read_items(
+    body: JSONObject,
+    draft: Draft,
+    recalled: Recalled,
+    seal: ThinkingSeal | None,
+    prefix: PrefixUse | None,
+) -> ItemReader:
+    """Reads tools and items, behind what is known of them."""
+    dropped_before = len(draft.ignored)
+    known = prefix.usable(body.get("input"), begins_round) if prefix is not None else None
+    tools = ResponseTools(CacheMarks(draft.cache_ttl), draft.ignored)
+    content = ContentReader(tools.marks, draft.ignored)
+    items = own_items(body, has_earlier=bool(recalled.items))
+    if isinstance(known, ItemsPrefix):
+        tools.declared, tools.namespaces = known.tools.copy(), dict(known.namespaces)
+        draft.ignored += known.ignored
+        reader = ItemReader(tools, content, seal, recalled.lookup, known.rounds)
+        reader.go_on(known.system, known.chain, known.models)
+        done = known.count
+    else:
+        _declare_tools(body, recalled.items, items, tools)
+        reader = ItemReader(tools, content, seal, recalled.lookup)
+        reader.read_instructions(body.get("instructions"))
+        reader.read(recalled.items, "previous_response_id")
+        done = 0
+    if prefix is not None and (end := newest_round(items, begins_round)) > done:
+        reader.read(items, "input", done, end)
+        done = end
+        prefix.reached = _reached(end, reader, draft.ignored[dropped_before:])
+    reader.read(items, "input", done)
+    return reader
+
+
+def _declare_tools(
+    body: JSONObject, earlier: Sequence[JSONObject], items: list[JSON], tools: ResponseTools
+) -> None:
+    tools.declare(body.get("tools"), "tools")
+    for _, added in added_tools(earlier):
+        tools.declare(added, "previous_response_id")
+    for index, added in added_tools(items):
+        tools.declare(added, f"input[{index}].tools")
+
+
+def _reached(count: int, reader: ItemReader, ignored: list[str]) -> ItemsPrefix | None:
+    """What the first items came to; None where it cannot be used again."""
+    rounds = reader.history.close()
+    tools = reader.tools
+    if rounds is None or tools.marks.found:  # which marks stay depends on those that follow
+        return None
+    return ItemsPrefix(
+        count=count,
+        system=list(reader.system),
+        rounds=rounds,
+        tools=tools.declared.copy(),
+        ignored=ignored,
+        chain=reader.chain,
+        models=frozenset(reader.models),
+        namespaces=dict(tools.namespaces),
+    )
 
 
 def own_items(body: JSONObject, *, has_earlier: bool = False) -> list[JSON]:
@@ -159,24 +248,6 @@ def stored_input(body: JSONObject, response_id: str, lookup: Lookup) -> list[JSO
             kept["content"] = [{"type": kind, "text": kept["content"]}]
         items.append(kept)
     return items
-
-
-def _declare_tools(
-    body: JSONObject, earlier: Sequence[JSONObject], items: list[JSON], tools: ResponseTools
-) -> None:
-    tools.declare(body.get("tools"), "tools")
-    for _, added in added_tools(earlier):
-        tools.declare(added, "previous_response_id")
-    for index, added in added_tools(items):
-        tools.declare(added, f"input[{index}].tools")
-
-
-def _read_items(
-    body: JSONObject, earlier: Sequence[JSONObject], items: list[JSON], reader: ItemReader
-) -> None:
-    reader.read_instructions(body.get("instructions"))
-    reader.read(earlier, "previous_response_id")
-    reader.read(items, "input")
 
 
 def _fill_body(draft: Draft, tools: ResponseTools, reader: ItemReader) -> None:

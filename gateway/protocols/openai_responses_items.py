@@ -6,10 +6,10 @@ follow each other are one message of the assistant, in the order they came.
 Source: SDK type `ResponseInputItem`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
-from gateway.protocols.history_repair import Call, History
+from gateway.protocols.history_repair import NO_ROUNDS, Call, ClosedRounds, History
 from gateway.protocols.openai_responses_tools import ResponseTools, joined_name
 from gateway.protocols.shared.content import ContentReader
 from gateway.protocols.shared.reading import (
@@ -45,6 +45,15 @@ _DROPPED = frozenset(
 )  # fmt: skip
 _LOSING = ("compaction", "context_compaction")
 """Items that stand for a whole part of the conversation, which only OpenAI can read."""
+_CALLS = frozenset(
+    {"apply_patch_call", "custom_tool_call", "function_call", "local_shell_call", "shell_call"}
+)
+_OUTPUTS = frozenset(
+    {
+        "apply_patch_call_output", "custom_tool_call_output", "function_call_output",
+        "local_shell_call_output", "shell_call_output",
+    }
+)  # fmt: skip
 # Calls of tools that OpenAI defines: the tool's name, and the field its arguments are in.
 _HOSTED_CALLS = {
     "local_shell_call": ("local_shell", "action"),
@@ -56,8 +65,9 @@ _HOSTED_CALLS = {
 class ItemReader:
     """Reads the items of one request. Created per request.
 
-    `system` and `history` are what it fills; `chain` is the digest of the thinking in the history,
-    `models` are the models that wrote it.
+    `system` and `history` are what it fills, `tools` learns names that were not declared; `chain`
+    is the digest of the thinking in the history, `models` are the models that wrote it. It goes on
+    behind what was `closed` already.
     """
 
     _READERS: ClassVar[dict[str, Callable[["ItemReader", JSONObject, str], None]]]
@@ -68,28 +78,40 @@ class ItemReader:
         content: ContentReader,
         seal: ThinkingSeal | None,
         lookup: Lookup,
+        closed: ClosedRounds = NO_ROUNDS,
     ) -> None:
         self.system: list[JSONObject] = []
-        self.history = History()
+        self.history = History(closed)
         self.chain = NO_THINKING
         self.models: set[str] = set()
-        self._tools = tools
+        self.tools = tools
         self._content = content
         self._seal = seal
         self._lookup = lookup
         self._pending: list[SealedThinking] = []
         self._leading = True
 
+    def go_on(self, system: list[JSONObject], chain: str, models: Iterable[str]) -> None:
+        """Take what has been read before as read."""
+        self.system += system
+        self.chain = chain
+        self.models |= set(models)
+
     def read_instructions(self, instructions: JSON) -> None:
         """The text that stands before all items."""
         if isinstance(optional_string(instructions, "instructions"), str):
             self.system += self._content.text(instructions, "instructions")
 
-    def read(self, items: Sequence[JSON], param: str) -> None:
-        """Reads all items. Raises InvalidRequestError with the path of the first bad value."""
+    def read(
+        self, items: Sequence[JSON], param: str, begin: int = 0, end: int | None = None
+    ) -> None:
+        """Reads items from `begin` on, up to before `end`.
+
+        Raises InvalidRequestError with the path of the first bad value.
+        """
         if len(items) > MAX_ITEMS:
             raise invalid(param, f"has more than {MAX_ITEMS} entries")
-        for index, item in enumerate(items):
+        for index, item in enumerate(items[begin:end], begin):
             self._item(item, f"{param}[{index}]")
 
     def _item(self, item: JSON, path: str) -> None:
@@ -100,7 +122,7 @@ class ItemReader:
         if reader is not None:
             reader(self, item, path)
         elif kind in _DROPPED:
-            self._tools.ignored.append(f"input.{kind}")
+            self.tools.ignored.append(f"input.{kind}")
         elif kind in _LOSING:
             raise unsupported(path, "can only be read by the server that made it")
         else:
@@ -170,13 +192,13 @@ class ItemReader:
             return
         opened = None if self._seal is None else self._seal.open(text)
         if opened is None:
-            self._tools.ignored.append("input.reasoning")
+            self.tools.ignored.append("input.reasoning")
         else:
             self._pending.append(opened)
 
     def _read_function_call(self, item: JSONObject, path: str) -> None:
         sent, label = self._called(item, path)
-        declared = self._tools.declared
+        declared = self.tools.declared
         given = tool_input(
             item.get("arguments"),
             custom=sent in declared.custom,
@@ -192,14 +214,14 @@ class ItemReader:
 
     def _read_hosted_call(self, item: JSONObject, path: str) -> None:
         name, field = _HOSTED_CALLS[item["type"]]
-        sent = self._tools.sent_name(name, None)
+        sent = self.tools.sent_name(name, None)
         self._say_call(item, name, {"name": sent, "input": tool_input(item.get(field))}, path)
 
     def _called(self, item: JSONObject, path: str) -> tuple[str, str]:
         """Sent and own name of the tool that was called; it may be missing in cut histories."""
         name = optional_string(item.get("name"), f"{path}.name") or ""
         space = optional_string(item.get("namespace"), f"{path}.namespace")
-        return self._tools.sent_name(name, space), joined_name(name, space)
+        return self.tools.sent_name(name, space), joined_name(name, space)
 
     def _say_call(self, item: JSONObject, label: str, block: JSONObject, path: str) -> None:
         call_id = optional_string(item.get("call_id"), f"{path}.call_id")
@@ -251,6 +273,37 @@ class ItemReader:
         "item_reference": _read_reference,
         "additional_tools": _read_tools,
     }
+
+
+def begins_round(items: list[JSON], index: int) -> bool:
+    """True when the assistant surely says something from that item on, behind somebody else.
+
+    Reasoning alone says nothing, and is left out where nothing follows.
+    """
+    if not _is_of_others(items[index - 1]):
+        return False
+    for item in items[index:]:
+        kind = item.get("type") if isinstance(item, dict) else None
+        if kind != "reasoning":
+            return kind in _CALLS or (kind in (None, "message") and _says(item))
+    return False
+
+
+def _is_of_others(item: JSON) -> bool:
+    if not isinstance(item, dict):
+        return False
+    kind = item.get("type")
+    return kind in _OUTPUTS or (kind in (None, "message") and item.get("role") == "user")
+
+
+def _says(message: JSON) -> bool:
+    """True for a message of the assistant with a text in it."""
+    if not isinstance(message, dict) or message.get("role") != "assistant":
+        return False
+    content = message.get("content")
+    parts = content if isinstance(content, list) else [{"text": content}]
+    texts = [part.get("text") for part in parts if isinstance(part, dict)]
+    return any(isinstance(text, str) and text.strip() for text in texts)
 
 
 def item_kind(item: JSONObject, path: str) -> str:

@@ -26,8 +26,15 @@ class Memory(Struct):
     sent: list[str] = field(default_factory=list)
 
     def begins(self, steps: list[Step]) -> bool:
-        """True when `steps` begin with all that was read."""
-        return steps[: len(self.steps)] == self.steps
+        """True when `steps` begin with all that was read, be it without the newest text."""
+        read = len(self.steps)
+        if steps[:read] == self.steps:
+            return True
+        if read and steps[: read - 1] == self.steps[:-1] and self.encoder.take_back():
+            self.steps.pop()
+            self.sent.pop()
+            return True
+        return False
 
     def extend(self, steps: list[Step]) -> None:
         """Read on to the end of `steps`, which begin with all that was read."""
@@ -65,7 +72,8 @@ class ReferenceCache:
     def take(self, conversation: str, steps: list[Step], links: list[int]) -> Memory | None:
         """What was made of the longest known beginning of `steps`; it is the caller's now.
 
-        Each link stands for the steps up to its own.
+        Each link stands for the steps before its own: a request may differ from the one before in
+        its newest text only.
         """
         for link in reversed(links):
             memory = self._memories.get((conversation, link))
@@ -75,5 +83,5 @@ class ReferenceCache:
         return None
 
     def put(self, conversation: str, link: int, memory: Memory) -> None:
-        """Keep what was made of the steps that `link` stands for."""
+        """Keep what was made of the steps up to that of `link`."""
         self._memories.put((conversation, link), memory, self._seconds, memory.encoder.size)

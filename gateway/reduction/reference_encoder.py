@@ -22,6 +22,7 @@ from gateway.reduction.reference_reader import (
     reads_like_notation,
 )
 from gateway.reduction.reference_source import SourceText
+from gateway.structs import Struct
 
 _BYTES_A_LINE = 180  # its key, its start, and the place of three lines in the index
 _BYTES_A_TEXT = 2000
@@ -31,6 +32,14 @@ _SAMPLE_CHARS = 40
 _Shape = tuple[int, str, str, str]
 
 
+class _Newest(Struct):
+    """What was before the newest text, and where that was put."""
+
+    label: int
+    size: int
+    same: list[tuple[str, int]] | None = None
+
+
 class ReferenceEncoder:
     """What was written so far, and where its lines stand; not thread-safe.
 
@@ -38,7 +47,17 @@ class ReferenceEncoder:
     of memory it takes.
     """
 
-    __slots__ = ("_claimed", "_index", "_label", "_last", "_sources", "_whole", "runs", "size")
+    __slots__ = (
+        "_claimed",
+        "_index",
+        "_label",
+        "_last",
+        "_newest",
+        "_sources",
+        "_whole",
+        "runs",
+        "size",
+    )
 
     def __init__(self, *, runs: bool) -> None:
         self.runs = runs
@@ -49,19 +68,33 @@ class ReferenceEncoder:
         self._index = RunIndex()
         self._sources: dict[int, SourceText] = {}
         self._last: tuple[str, int] | LineText | None = None
+        self._newest: _Newest | None = None
 
     def claim(self, label: int) -> None:
         """Leave a label alone from here on, because something else begins with it."""
         self._claimed.add(label)
+        self._newest = None
         source = self._sources.get(label)
         if source is not None:
             source.is_readable = False
 
     def encode(self, value: str) -> str:
         """What to send for a text that `is_eligible`."""
+        self._newest = None if self.runs else _Newest(self._label, self.size)
         sent = self._encoded(value)
         self.size += sys.getsizeof(value) + sys.getsizeof(sent) + _BYTES_A_TEXT
         return sent
+
+    def take_back(self) -> bool:
+        """Forget the newest text as if it had not come; False where that cannot be done."""
+        newest = self._newest
+        if newest is None:
+            return False
+        self._label, self.size = newest.label, newest.size
+        if newest.same is not None:
+            newest.same.pop()
+        self._newest = None
+        return True
 
     def _encoded(self, value: str) -> str:
         if reads_like_notation(value):
@@ -76,6 +109,8 @@ class ReferenceEncoder:
         body = self._with_runs(value, label) if self.runs else value
         if body is value and len(same) < _MAX_OF_A_SHAPE:
             same.append((value, label))
+            if self._newest is not None:
+                self._newest.same = same
         return labelled(label, body)
 
     def _next_label(self) -> int:

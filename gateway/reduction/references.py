@@ -67,11 +67,12 @@ def encode_references(
     steps = _steps(body, texts, eligible)
     memory: Memory | None = None
     links: list[int] = []
-    if cache is not None and mode == "runs":
+    runs = mode == "runs"
+    if cache is not None:
         links = _links(steps)
         memory = cache.take(conversation, steps, links)
-    if memory is None:
-        memory = Memory(ReferenceEncoder(runs=mode == "runs"))
+    if memory is None or memory.encoder.runs != runs:
+        memory = Memory(ReferenceEncoder(runs=runs))
     memory.extend(steps)
     for text, sent in zip(eligible, memory.sent, strict=True):
         text.value = sent
@@ -141,10 +142,10 @@ def _openings(body: JSONObject) -> Iterator[tuple[int, int, str]]:
 
 
 def _links(steps: Sequence[Step]) -> list[int]:
-    """For each step what stands for all up to it, in this process; not a digest of it all."""
+    """For each step what stands for all before it, in this process; not a digest of it all."""
     links: list[int] = []
     link = 0
     for step in steps:
-        link = hash((link, step if isinstance(step, int) else (len(step), step[-_ENDING_CHARS:])))
         links.append(link)
+        link = hash((link, step if isinstance(step, int) else (len(step), step[-_ENDING_CHARS:])))
     return links

@@ -99,17 +99,20 @@ def write_texts(
 
 
 def _with_text(block: JSONObject, text: Text, digests: BlockDigests | None) -> JSONObject:
+    value = text.value
+    known = digests.rewritten(block, value) if digests is not None else None
+    if known is not None:
+        return known
     if not text.nested:
-        changed = {**block, "text": text.value}
+        changed = {**block, "text": value}
     elif isinstance(block["content"], str):
-        changed = {**block, "content": text.value}
+        changed = {**block, "content": value}
     else:
-        changed = {**block, "content": [{**block["content"][0], "text": text.value}]}
+        changed = {**block, "content": [{**block["content"][0], "text": value}]}
     if digests is not None:
-        value = text.value
         ends = (value[:_SALT_CHARS] + value[-_SALT_CHARS:]).encode("utf-8", "surrogatepass")
         salt = len(value).to_bytes(4, "big") + ends
-        digests.derive(changed, block, salt, len(value) - len(text.original))
+        digests.rewrite(block, value, changed, salt, len(value) - len(text.original))
     return changed
 
 

@@ -8,6 +8,7 @@ from gateway.config import Settings
 from gateway.pipeline.attempts import Attempts
 from gateway.pipeline.cached_answers import CachedAnswers
 from gateway.pipeline.conversations import Conversations
+from gateway.pipeline.known_prefixes import KnownPrefixes
 from gateway.pipeline.live import LivePipeline
 from gateway.pipeline.question_vectors import ProviderVectors
 from gateway.protocols.model_fit import FitOptions
@@ -61,6 +62,7 @@ def live_pipeline(parts: Parts) -> LivePipeline:
         accounting=accounting,
         upstream=accounting.upstream,
         from_simulator=settings.upstream_is_simulator,
+        prefixes=KnownPrefixes(settings.file_hash_cache_ttl, accounting.metrics),
     )
 
 

@@ -93,7 +93,7 @@ def read_history(
     for index, message in enumerate(messages):
         if message["role"] == "assistant":
             content = message["content"]
-            seen = seen_digest(content)
+            seen = blocks.of_view(content, seen_digest)
             key = turn_key(content, state, seen)
             places.append(Place(index, key, seen, state, opens))
             opens = True

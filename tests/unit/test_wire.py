@@ -59,3 +59,35 @@ def test_values_nested_too_deeply_to_be_written_are_refused(leaf: str) -> None:
         value = [value]
     with pytest.raises(InvalidRequestError, match="deeply"):
         wire.dumps(value)
+
+
+@given(st.dictionaries(st.text(), JSON_VALUES))
+def test_members_are_the_json_of_what_they_are(value: dict[str, object]) -> None:
+    members = wire.loads_members(wire.dumps(value))
+    assert {name: wire.loads(raw) for name, raw in members.items()} == value
+
+
+@pytest.mark.parametrize(
+    "data", [b"[]", b"1", b"", b"{", b'{"a": 1,}', b'{"a": tru}', b'{"\xff": 1}']
+)
+def test_only_an_object_has_members(data: bytes) -> None:
+    with pytest.raises(wire.JSONDecodeError):
+        wire.loads_members(data)
+
+
+@given(st.lists(JSON_VALUES), st.sampled_from([b",", b" ,", b", \n", b"\t,\r\n "]))
+def test_items_end_where_their_json_ends(items: list[object], comma: bytes) -> None:
+    parts = [wire.dumps(item) for item in items]
+    data = b"[ " + comma.join(parts) + b" ]"
+    for count, end in enumerate(wire.item_ends(data), 1):
+        assert wire.loads(data[:end] + b"]") == items[:count]
+    assert len(wire.item_ends(data)) == len(items)
+
+
+@pytest.mark.parametrize("levels", [1_100, 100_000])
+def test_what_is_nested_too_deeply_has_neither_members_nor_items(levels: int) -> None:
+    nested = b"[" * levels + b"]" * levels
+    with pytest.raises(wire.JSONDecodeError):
+        wire.loads_members(b'{"a": ' + nested + b"}")
+    with pytest.raises(wire.JSONDecodeError):
+        wire.item_ends(nested)

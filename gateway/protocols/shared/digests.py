@@ -5,7 +5,7 @@ one digest would only mislead the bookkeeping of his own project, and Claude's A
 on what it accepts.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from xxhash import xxh3_128_digest
@@ -24,6 +24,7 @@ class BlockDigest(NamedTuple):
     size: int
 
 
+_View = Callable[[list[JSONObject]], bytes]
 _made = tuple.__new__  # a named tuple's own way is several times slower
 
 
@@ -56,11 +57,19 @@ class BlockDigests:
     Blocks must not be changed in place once their digest was taken; a cache mark may be put on.
     """
 
-    __slots__ = ("_known", "_messages")
+    __slots__ = ("_known", "_messages", "_rewritten", "_views")
 
-    def __init__(self) -> None:
+    def __init__(self, known: "BlockDigests | None" = None) -> None:
+        """`known` are those of blocks that the request shares with an earlier one."""
         self._known: dict[int, tuple[BlockDigest, JSONObject]] = {}
         self._messages: dict[int, tuple[bytes, JSONObject, JSON]] = {}
+        self._views: dict[int, tuple[bytes, JSON]] = {}
+        self._rewritten: dict[int, tuple[str, JSONObject]] = {}
+        if known is not None:
+            self._known |= known._known
+            self._messages |= known._messages
+            self._views |= known._views
+            self._rewritten |= known._rewritten
 
     def look(self, block: JSONObject) -> BlockDigest:
         """The digest and the size of a block."""
@@ -81,15 +90,24 @@ class BlockDigests:
             for block in blocks
         ]
 
-    def derive(self, block: JSONObject, original: JSONObject, salt: bytes, grown: int) -> None:
-        """Let the digest of `block` follow from that of the one it was made of, without reading it.
+    def rewritten(self, block: JSONObject, text: str) -> JSONObject | None:
+        """The block with `text` in it that was sent in the place of this one, if that is known."""
+        known = self._rewritten.get(id(block))
+        return known[1] if known is not None and known[0] == text else None
 
-        `salt` has to tell it from everything else that may be made of the same original; `grown`
-        is by how many bytes it is longer.
+    def rewrite(
+        self, block: JSONObject, text: str, made: JSONObject, salt: bytes, grown: int
+    ) -> None:
+        """Let `made`, with `text` in it, be what is sent in the place of `block`.
+
+        Its digest follows from that of `block`, without reading it: `salt` has to tell it from
+        everything else that may be made of the same block. `grown` is by how many bytes it is
+        longer.
         """
-        whole, size = self.look(original)
-        made = _made(BlockDigest, (xxh3_128_digest(whole + salt), size + grown))
-        self._known[id(block)] = (made, block)
+        whole, size = self.look(block)
+        digest = _made(BlockDigest, (xxh3_128_digest(whole + salt), size + grown))
+        self._known[id(made)] = (digest, made)
+        self._rewritten[id(block)] = (text, made)
 
     def of(self, block: JSONObject) -> bytes:
         """The digest of a block as it is sent."""
@@ -110,3 +128,25 @@ class BlockDigests:
         made = xxh3_128_digest(whole + message["role"].encode())
         self._messages[id(message)] = (made, message, content)
         return made
+
+    def of_view(self, content: list[JSONObject], look: _View) -> bytes:
+        """What `look` makes of the blocks of a message; it has to be the same function always."""
+        known = self._views.get(id(content))
+        if known is not None:
+            return known[0]
+        made = look(content)
+        self._views[id(content)] = (made, content)
+        return made
+
+    def only(self, messages: list[JSONObject], others: list[JSONObject]) -> "BlockDigests":
+        """Those of these messages and of other blocks, for requests that share them."""
+        contents = [message["content"] for message in messages]
+        blocks = {id(block) for blocks in (*contents, others) for block in blocks}
+        lists, whole = set(map(id, contents)), set(map(id, messages))
+        kept = BlockDigests()
+        kept._rewritten = {key: each for key, each in self._rewritten.items() if key in blocks}
+        blocks |= {id(made) for _, made in kept._rewritten.values()}
+        kept._known = {key: each for key, each in self._known.items() if key in blocks}
+        kept._messages = {key: each for key, each in self._messages.items() if key in whole}
+        kept._views = {key: each for key, each in self._views.items() if key in lists}
+        return kept

@@ -42,7 +42,7 @@ def _measured() -> Measured:
         for noise in (1.0, 1.2, 2.0)
     ]
     memory = {"forwarding proxy": 22.0, "gateway": 95.0}
-    return Measured(rounds, memory, Counts(1.0, 3.0, 4_000, 0))
+    return Measured(rounds, memory, 104.0, Counts(1.0, 3.0, 4_000, 0))
 
 
 def test_ratios_are_taken_inside_a_round_so_that_shared_noise_falls_out() -> None:

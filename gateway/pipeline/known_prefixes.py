@@ -1,0 +1,218 @@
+"""Reads large requests, and remembers what their first messages came to.
+
+Agents send their whole history with every request. Where a request begins with the bytes of an
+earlier one of its project, these messages are not parsed, translated and digested again. What is
+sent never depends on what is remembered: bytes that are the same come to the same.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from itertools import count
+
+from gateway import wire
+from gateway.protocols.shared.digests import BlockDigests
+from gateway.protocols.shared.prefix import Prefix, PrefixUse
+from gateway.structs import Struct, replace
+from gateway.telemetry import series
+from gateway.telemetry.metrics import MetricStore
+from gateway.wire import JSON, JSONObject
+
+LARGE_BYTES = 16 * 1024
+"""Bodies from this size on are looked up; what a smaller one costs is little."""
+
+MAX_BYTES = 16 * 2**20
+MAX_ENTRIES = 64
+
+_SIZE_FACTOR = 5  # as bytes, and as read and as sent in strings, of mostly one byte a character
+_TAIL_BYTES = 64
+
+_Setting = tuple[bytes | None, ...]
+
+
+class Form(Struct, frozen=True):
+    """Where a protocol has its messages, and what else their translation depends on."""
+
+    messages: str
+    setting: tuple[str, ...]
+
+
+CHAT = Form("messages", ("tools", "functions", "system"))
+RESPONSES = Form("input", ("tools", "instructions"))
+
+
+_Owner = tuple[str, Form]  # of a project, in a protocol
+
+
+class _Known(Struct, frozen=True):
+    """The first messages of a request: their bytes with the bracket before them, and what they are.
+
+    `setting` are the bytes of what else counts, `values` its values; `until` is in seconds of the
+    clock.
+    """
+
+    owner: _Owner
+    setting: _Setting
+    values: JSONObject
+    raw: bytes
+    messages: list[JSON]
+    prefix: Prefix
+    until: float
+
+    def begins(self, owner: _Owner, setting: _Setting, raw: bytes) -> bool:
+        """True when messages of that owner, under that setting, begin with these."""
+        end = len(self.raw)
+        return (
+            self.owner == owner
+            and self.raw[-_TAIL_BYTES:] == raw[end - _TAIL_BYTES : end]  # mostly tells at once
+            and self.setting == setting
+            and raw.startswith(self.raw)
+        )
+
+    @property
+    def size(self) -> int:
+        """In bytes, about."""
+        return _size(self.raw, self.setting)
+
+
+class Reading(Struct):
+    """A body that was read, and how its translation takes part; `keep` it when that is done."""
+
+    body: JSONObject
+    prefix: PrefixUse | None = None
+    owner: _Owner = ("", CHAT)
+    setting: _Setting = ()
+    raw: bytes = b""
+    key: int | None = None
+
+    def digests(self) -> BlockDigests:
+        """Digests for its blocks, of which those it shares with an earlier request are known."""
+        known = self.prefix.known if self.prefix is not None else None
+        return BlockDigests() if known is None else BlockDigests(known.digests)
+
+
+class KnownPrefixes:
+    """The prefixes of a process, those used last. Used from its event loop only.
+
+    `seconds` is how long one is kept after its last request. A conversation that grows keeps one.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        metrics: MetricStore | None = None,
+        *,
+        max_bytes: int = MAX_BYTES,
+        max_entries: int = MAX_ENTRIES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._seconds = seconds
+        self._metrics = metrics
+        self._max_bytes = max_bytes
+        self._max_entries = max_entries
+        self._clock = clock
+        self._entries: OrderedDict[int, _Known] = OrderedDict()
+        self._bytes = 0
+        self._keys = count()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def read(self, project: str, data: bytes, form: Form = CHAT) -> Reading:
+        """The body in `data`. Raises InvalidRequestError when it is no JSON object."""
+        if len(data) >= LARGE_BYTES:
+            try:
+                reading = self._read((project, form), data)
+            except wire.JSONDecodeError:
+                reading = None  # said in full below
+            if reading is not None:
+                return reading
+        return Reading(wire.loads_object(data))
+
+    def _read(self, owner: _Owner, data: bytes) -> Reading | None:
+        members = wire.loads_members(data)
+        form = owner[1]
+        raw = members.pop(form.messages, b"")
+        if not raw.startswith(b"["):
+            return None
+        setting = tuple(map(members.get, form.setting))
+        key, known = self._find(owner, setting, raw)
+        if known is None:
+            body = {name: wire.loads(value) for name, value in members.items()}
+            body[form.messages] = wire.loads(raw)
+            return Reading(body, PrefixUse(), owner, setting, raw)
+        body = {
+            name: known.values[name] if name in known.values else wire.loads(value)
+            for name, value in members.items()
+        }
+        if self._metrics is not None:
+            self._metrics.add(series.CACHE_HITS, ("prefix",))
+        body[form.messages] = [*known.messages, *_rest(raw, len(known.raw))]
+        return Reading(body, PrefixUse(known.prefix), owner, setting, raw, key)
+
+    def _find(
+        self, owner: _Owner, setting: _Setting, raw: bytes
+    ) -> tuple[int, _Known] | tuple[None, None]:
+        self._forget()
+        for key, known in reversed(self._entries.items()):
+            if known.begins(owner, setting, raw):
+                self._entries[key] = replace(known, until=self._clock() + self._seconds)
+                self._entries.move_to_end(key)
+                return key, known
+        return None, None
+
+    def keep(self, reading: Reading, digests: BlockDigests) -> None:
+        """Remember how far the translation has come, with what `digests` know of it by now.
+
+        The reading lets go of its bytes: it may live as long as the answer takes.
+        """
+        reached = reading.prefix.reached if reading.prefix is not None else None
+        raw, reading.raw = reading.raw, b""
+        if reached is None or _size(raw, reading.setting) > self._max_bytes:
+            return
+        if reading.key is not None:
+            self._drop(reading.key)
+        form = reading.owner[1]
+        before = [*reached.tools.by_name.values(), *reached.system]
+        digests = digests.only(reached.rounds.messages, before)
+        known = _Known(
+            owner=reading.owner,
+            setting=reading.setting,
+            values={name: reading.body[name] for name in form.setting if name in reading.body},
+            raw=raw[: wire.item_ends(raw)[reached.count - 1]],
+            messages=reading.body[form.messages][: reached.count],
+            prefix=replace(reached, digests=digests),
+            until=self._clock() + self._seconds,
+        )
+        self._entries[next(self._keys)] = known
+        self._bytes += known.size
+        self._forget()
+
+    def _forget(self) -> None:
+        """Let go of what is too old, and of the least used until the rest fits."""
+        now = self._clock()
+        while self._entries:
+            key, oldest = next(iter(self._entries.items()))
+            fits = len(self._entries) <= self._max_entries and self._bytes <= self._max_bytes
+            if fits and oldest.until > now:
+                return
+            self._drop(key)
+
+    def _drop(self, key: int) -> None:
+        known = self._entries.pop(key, None)
+        if known is not None:
+            self._bytes -= known.size
+
+
+def _size(raw: bytes, setting: _Setting) -> int:
+    """About how much memory that is, with all that is made of it."""
+    return _SIZE_FACTOR * (len(raw) + sum(len(value) for value in setting if value is not None))
+
+
+def _rest(raw: bytes, begin: int) -> list[JSON]:
+    """The items of an array that stand behind `begin`, where one has ended."""
+    rest = raw[begin:].lstrip(b" \t\r\n")
+    if rest.startswith(b","):
+        items: list[JSON] = wire.loads(b"[" + rest[1:])
+        return items
+    return []

@@ -1,0 +1,60 @@
+"""What the first messages of a request came to, for requests that begin with the same ones.
+
+Agents send their whole history with every request. Translation looks at nothing behind a message,
+so it can go on where an earlier request with the same beginning had got to.
+"""
+
+from collections.abc import Callable
+
+from gateway.protocols.history_repair import ClosedRounds
+from gateway.protocols.shared.digests import BlockDigests
+from gateway.protocols.shared.tools import DeclaredTools
+from gateway.structs import Struct, field
+from gateway.wire import JSON, JSONObject
+
+BeginsRound = Callable[[list[JSON], int], bool]
+"""True when the assistant begins to speak in that message or item, behind somebody else.
+
+Messages may be anything: nothing is checked.
+"""
+
+
+class Prefix(Struct, frozen=True):
+    """The first `count` messages of a client, translated; the assistant begins to speak behind.
+
+    It is shared by all requests that begin so: nobody may change what is in it. `system` is the
+    text before all messages, `tools` are those declared with the names that messages have added,
+    `ignored` names what was dropped. `digests` are those of its blocks that are known.
+    """
+
+    count: int
+    system: list[JSONObject]
+    rounds: ClosedRounds
+    tools: DeclaredTools
+    ignored: list[str]
+    digests: BlockDigests = field(default_factory=BlockDigests)
+
+
+class PrefixUse(Struct):
+    """How a translation takes part: it goes on from `known`, and leaves a longer one in `reached`.
+
+    There is none of messages that cannot be used again.
+    """
+
+    known: Prefix | None = None
+    reached: Prefix | None = None
+
+    def usable(self, messages: JSON, begins_round: BeginsRound) -> Prefix | None:
+        """What is known, if the assistant speaks behind it as it did then."""
+        known = self.known
+        if known is None or not isinstance(messages, list) or len(messages) <= known.count:
+            return None
+        return known if begins_round(messages, known.count) else None
+
+
+def newest_round(messages: list[JSON], begins_round: BeginsRound) -> int:
+    """Where the assistant has begun to speak last; 0 when it never has."""
+    for index in range(len(messages) - 1, 0, -1):
+        if begins_round(messages, index):
+            return index
+    return 0
