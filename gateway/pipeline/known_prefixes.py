@@ -37,8 +37,9 @@ class Form(Struct, frozen=True):
     setting: tuple[str, ...]
 
 
-CHAT = Form("messages", ("tools", "functions", "system"))
-RESPONSES = Form("input", ("tools", "instructions"))
+_LIFETIME = ("prompt_cache_options", "prompt_cache_retention")  # of cache marks
+CHAT = Form("messages", ("tools", "functions", "system", *_LIFETIME))
+RESPONSES = Form("input", ("tools", "instructions", *_LIFETIME))
 
 
 _Owner = tuple[str, Form]  # of a project, in a protocol

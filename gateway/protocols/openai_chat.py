@@ -18,7 +18,7 @@ from gateway.protocols.openai_chat_messages import (
     begins_round,
     checked_messages,
 )
-from gateway.protocols.shared.cache_marks import CacheMarks, make_marks_legal
+from gateway.protocols.shared.cache_marks import CacheMarks, with_legal_marks
 from gateway.protocols.shared.content import ContentReader
 from gateway.protocols.shared.draft import Draft, ReplyPlan
 from gateway.protocols.shared.prefix import Prefix, PrefixUse, newest_round
@@ -60,7 +60,7 @@ def translate(body: JSONObject, prefix: PrefixUse | None = None) -> Draft:
     read_service_tier(body, draft)
     read_reasoning(body, draft)
     if marks.found:
-        make_marks_legal(draft.body)
+        draft.body = with_legal_marks(draft.body)
     draft.reply = _reply_plan(body, draft, tools)
     draft.ignored = shown_names(draft.ignored)
     return draft
@@ -81,12 +81,13 @@ def _read_messages(
         reader.read(messages, done, end)
         done = end
         rounds = reader.history.close()
-        if rounds is not None and not marks.found:  # which marks stay depends on those that follow
+        if rounds is not None:
             prefix.reached = Prefix(
                 count=end,
                 system=list(reader.system),
                 rounds=rounds,
                 tools=reader.tools.copy(),
+                marked=marks.found,
                 ignored=draft.ignored[dropped_before:],
             )
     reader.read(messages, done)
@@ -108,6 +109,7 @@ def _next_reader(known: Prefix, draft: Draft, marks: CacheMarks) -> MessageReade
     content = ContentReader(marks, draft.ignored)
     reader = MessageReader(known.tools.copy(), content, draft.ignored, known.rounds)
     reader.system += known.system
+    marks.found = known.marked
     draft.ignored += known.ignored
     return reader
 

@@ -6,6 +6,7 @@ One pass; the translation of a message looks at nothing behind it.
 from gateway.errors import InvalidRequestError
 from gateway.protocols.history_repair import NO_ROUNDS, Call, ClosedRounds, History
 from gateway.protocols.messages_form import is_blank, text_block
+from gateway.protocols.shared.cache_marks import is_marked
 from gateway.protocols.shared.carried_thinking import carried_thinking
 from gateway.protocols.shared.content import ContentReader
 from gateway.protocols.shared.reading import (
@@ -117,7 +118,7 @@ class MessageReader:
 
     def _read_tool(self, message: JSONObject, path: str) -> None:
         client_id, content = message.get("tool_call_id"), message.get("content")
-        if isinstance(client_id, str) and isinstance(content, str) and not _is_marked(message):
+        if isinstance(client_id, str) and isinstance(content, str) and not is_marked(message):
             # What nearly every one is, without the paths that only errors need.
             result: JSONObject = {} if is_blank(content) else {"content": [text_block(content)]}
             name = message.get("name")
@@ -186,7 +187,7 @@ class MessageReader:
     def _plain_call(self, call: JSON) -> Call | None:
         """A call that has nothing odd; None for any other, which is read with more care."""
         function = call.get("function") if isinstance(call, dict) else None
-        if not isinstance(function, dict) or "custom" in call or _is_marked(call):
+        if not isinstance(function, dict) or "custom" in call or is_marked(call):
             return None
         client_id, name, arguments = call.get("id"), function.get("name"), function.get("arguments")
         if not (
@@ -253,10 +254,6 @@ def begins_round(messages: list[JSON], index: int) -> bool:
 
 def _is_answer(message: JSON) -> bool:
     return isinstance(message, dict) and message.get("role") == "assistant"
-
-
-def _is_marked(part: JSONObject) -> bool:
-    return "cache_control" in part or "prompt_cache_breakpoint" in part
 
 
 def _only_result(content: JSON) -> JSONObject | None:

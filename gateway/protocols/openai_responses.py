@@ -26,7 +26,7 @@ from gateway.protocols.openai_responses_items import (
 )
 from gateway.protocols.openai_responses_plan import ResponsePlan, item_id
 from gateway.protocols.openai_responses_tools import ResponseTools
-from gateway.protocols.shared.cache_marks import CacheMarks, make_marks_legal
+from gateway.protocols.shared.cache_marks import CacheMarks, with_legal_marks
 from gateway.protocols.shared.content import ContentReader
 from gateway.protocols.shared.draft import Draft, ReplyPlan
 from gateway.protocols.shared.prefix import Prefix, PrefixUse, newest_round
@@ -141,7 +141,7 @@ def translate(
     read_service_tier(body, draft)
     shows_summary = read_reasoning(body, draft)
     if tools.marks.found:
-        make_marks_legal(draft.body)
+        draft.body = with_legal_marks(draft.body)
     draft.reply = _reply_plan(body, draft, tools, shows_summary)
     plan = _response_plan(body, tools, reader)
     draft.ignored = shown_names(draft.ignored)
@@ -168,6 +168,7 @@ def _read_items(
     items = own_items(body, has_earlier=bool(recalled.items))
     if isinstance(known, ItemsPrefix):
         tools.declared, tools.namespaces = known.tools.copy(), dict(known.namespaces)
+        tools.marks.found = known.marked
         draft.ignored += known.ignored
         reader = ItemReader(tools, content, seal, recalled.lookup, known.rounds)
         reader.go_on(known.system, known.chain, known.models)
@@ -200,13 +201,14 @@ def _reached(count: int, reader: ItemReader, ignored: list[str]) -> ItemsPrefix 
     """What the first items came to; None where it cannot be used again."""
     rounds = reader.history.close()
     tools = reader.tools
-    if rounds is None or tools.marks.found:  # which marks stay depends on those that follow
+    if rounds is None:
         return None
     return ItemsPrefix(
         count=count,
         system=list(reader.system),
         rounds=rounds,
         tools=tools.declared.copy(),
+        marked=tools.marks.found,
         ignored=ignored,
         chain=reader.chain,
         models=frozenset(reader.models),

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from gateway.wire import JSON, JSONObject
 
 MAX_MARKS = 4  # breakpoints the API takes in one request
+_SYSTEM_ROLES = ("system", "developer")
 
 
 class CacheMarks:
@@ -33,26 +34,71 @@ class CacheMarks:
 
     def put(self, part: JSONObject, blocks: list[JSONObject]) -> None:
         """Puts the mark on `part`, if any, on the last of the `blocks` made of it."""
-        if "cache_control" in part or "prompt_cache_breakpoint" in part:
+        if is_marked(part):
             mark = self.of(part)
             if mark is not None and blocks:
                 blocks[-1]["cache_control"] = mark
 
 
-def make_marks_legal(body: JSONObject) -> None:
-    """Changes the marks in `body`, which the caller owns, so that the API takes them.
+def is_marked(part: JSONObject) -> bool:
+    """True for a part or message of a client that carries a mark, or something like one."""
+    return "cache_control" in part or "prompt_cache_breakpoint" in part
+
+
+def first_marked(messages: list[JSON]) -> int:
+    """The first of these messages or items with a mark; how many they are when none has one.
+
+    Those of the system do not count: clients leave their marks where they are.
+    """
+    for index, message in enumerate(messages):
+        if not isinstance(message, dict) or message.get("role") in _SYSTEM_ROLES:
+            continue
+        parts = message.get("content") or message.get("output")
+        if is_marked(message) or (isinstance(parts, list) and any(map(_carries, parts))):
+            return index
+    return len(messages)
+
+
+def _carries(part: JSON) -> bool:
+    return isinstance(part, dict) and is_marked(part)
+
+
+def with_legal_marks(body: JSONObject) -> JSONObject:
+    """`body` with its marks so that the API takes them; what does not change is shared.
 
     Of more than four, the first and the last three stay: the oldest prefix and the newest ones.
     """
     marked = list(_marked(body))
-    for block in marked[1 : 1 + max(0, len(marked) - MAX_MARKS)]:
-        del block["cache_control"]
+    surplus = max(0, len(marked) - MAX_MARKS)
+    changed: dict[int, JSONObject] = {id(block): _bare(block) for block in marked[1 : 1 + surplus]}
     short_seen = False
-    for block in _marked(body):
-        if short_seen:
-            block["cache_control"] = {"type": "ephemeral"}
-        elif "ttl" not in block["cache_control"]:
+    for block in [*marked[:1], *marked[1 + surplus :]]:
+        if "ttl" not in block["cache_control"]:
             short_seen = True
+        elif short_seen:
+            changed[id(block)] = {**block, "cache_control": {"type": "ephemeral"}}
+    return _replaced(body, changed) if changed else body
+
+
+def _bare(block: JSONObject) -> JSONObject:
+    return {name: value for name, value in block.items() if name != "cache_control"}
+
+
+def _replaced(body: JSONObject, changed: dict[int, JSONObject]) -> JSONObject:
+    def new(blocks: list[JSONObject]) -> list[JSONObject]:
+        return [changed.get(id(block), block) for block in blocks]
+
+    result = dict(body)
+    for name in ("tools", "system"):
+        if body.get(name):
+            result[name] = new(body[name])
+    result["messages"] = [
+        {**message, "content": new(message["content"])}
+        if any(id(block) in changed for block in message["content"])
+        else message
+        for message in body["messages"]
+    ]
+    return result
 
 
 def _marked(body: JSONObject) -> Iterator[JSONObject]:

@@ -7,6 +7,7 @@ so it can go on where an earlier request with the same beginning had got to.
 from collections.abc import Callable
 
 from gateway.protocols.history_repair import ClosedRounds
+from gateway.protocols.shared.cache_marks import first_marked
 from gateway.protocols.shared.digests import BlockDigests
 from gateway.protocols.shared.tools import DeclaredTools
 from gateway.structs import Struct, field
@@ -24,13 +25,15 @@ class Prefix(Struct, frozen=True):
 
     It is shared by all requests that begin so: nobody may change what is in it. `system` is the
     text before all messages, `tools` are those declared with the names that messages have added,
-    `ignored` names what was dropped. `digests` are those of its blocks that are known.
+    `marked`: cache marks of the client's are in it; `ignored` names what was dropped. `digests` are
+    those of its blocks that are known.
     """
 
     count: int
     system: list[JSONObject]
     rounds: ClosedRounds
     tools: DeclaredTools
+    marked: bool
     ignored: list[str]
     digests: BlockDigests = field(default_factory=BlockDigests)
 
@@ -38,7 +41,7 @@ class Prefix(Struct, frozen=True):
 class PrefixUse(Struct):
     """How a translation takes part: it goes on from `known`, and leaves a longer one in `reached`.
 
-    There is none of messages that cannot be used again.
+    There is none where the next request will not begin so.
     """
 
     known: Prefix | None = None
@@ -53,8 +56,11 @@ class PrefixUse(Struct):
 
 
 def newest_round(messages: list[JSON], begins_round: BeginsRound) -> int:
-    """Where the assistant has begun to speak last; 0 when it never has."""
-    for index in range(len(messages) - 1, 0, -1):
+    """Where the assistant has begun to speak last, before any mark; 0 when it never has.
+
+    Clients move their cache marks with every turn: what has one comes without it the next time.
+    """
+    for index in range(min(len(messages) - 1, first_marked(messages)), 0, -1):
         if begins_round(messages, index):
             return index
     return 0

@@ -50,7 +50,7 @@ class DeclaredTools(Struct):
         """
         tools = [self.by_name[name] for name in sorted(self.by_name)]
         if self.marked is not None and tools:
-            tools[-1]["cache_control"] = self.marked
+            tools[-1] = {**tools[-1], "cache_control": self.marked}
         return tools
 
 

@@ -113,6 +113,7 @@ def test_small_bodies_are_not_looked_up() -> None:
         {"tools": [*TOOLS, {"type": "function", "function": {"name": "more"}}]},
         {"functions": [{"name": "old"}]},
         {"system": "Be long."},
+        {"prompt_cache_retention": "24h"},
     ],
 )
 def test_under_other_tools_or_another_system_text_nothing_is_known(change: Any) -> None:

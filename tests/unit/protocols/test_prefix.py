@@ -120,13 +120,56 @@ def test_each_turn_of_a_chat_reads_only_what_is_new(turns: int) -> None:
     assert known is not None
 
 
-def test_marked_messages_are_read_anew() -> None:
-    marked = {**ASKED, "content": [{"type": "text", "text": "x", "cache_control": {"type": "e"}}]}
-    for mark, is_kept in (({"type": "ephemeral"}, False), ({"type": "other"}, True)):
-        marked["content"][0]["cache_control"] = mark  # type: ignore[index]
-        use = PrefixUse()
-        openai_chat.translate(chat([marked, CALL, RESULT]), use)
-        assert (use.reached is not None) is is_kept
+MARK = {"type": "ephemeral"}
+MARKED_SYSTEM = {
+    "role": "system",
+    "content": [{"type": "text", "text": "Be brief.", "cache_control": MARK}],
+}
+MARKED_TOOL = {"type": "function", "function": {"name": "f"}, "cache_control": MARK}
+
+
+def marked(message: Body) -> Body:
+    """As clients mark the newest messages: the message, or its last part."""
+    if isinstance(message.get("content"), str) and message["role"] == "user":
+        part = {"type": "text", "text": message["content"], "cache_control": MARK}
+        return {**message, "content": [part]}
+    return {**message, "cache_control": MARK}
+
+
+def test_a_client_that_moves_its_marks_is_known_too() -> None:
+    messages: list[Any] = [MARKED_SYSTEM, ASKED, CALL, RESULT, CALL, RESULT]
+    known: Prefix | None = None
+    for _ in range(4):
+        newest = [*messages[:-2], *map(marked, messages[-2:])]
+        use = PrefixUse(known=known)
+        draft = openai_chat.translate(chat(newest, [MARKED_TOOL]), use)
+        assert draft == openai_chat.translate(chat(newest, [MARKED_TOOL]))
+        assert use.reached is not None
+        assert use.reached.count == len(messages) - 2, "what is marked is read anew"
+        known, before = use.reached, shown(use.reached)
+        messages += [CALL, RESULT]
+        assert shown(known) == before
+
+
+@given(
+    st.lists(st.sampled_from([ASKED, CALL, RESULT, marked(ASKED), marked(RESULT)]), min_size=3),
+    st.lists(st.sampled_from([ASKED, CALL, marked(CALL), marked(ASKED), marked(RESULT)])),
+    st.sampled_from(["5m", "1h", None]),
+)
+def test_marks_are_as_legal_behind_a_prefix(earlier: Any, later: Any, ttl: Any) -> None:
+    def make(messages: list[Any]) -> Body:
+        made = chat([MARKED_SYSTEM, *messages], [MARKED_TOOL])
+        return {**made, "prompt_cache_options": {"ttl": ttl}} if ttl else made
+
+    use = PrefixUse()
+    openai_chat.translate(make(earlier), use)
+    if use.reached is None:
+        return
+    before = shown(use.reached)
+    following = make([*earlier[: use.reached.count - 1], *later])
+    resumed = openai_chat.translate(following, PrefixUse(known=use.reached))
+    assert resumed == openai_chat.translate(following)
+    assert shown(use.reached) == before
 
 
 def test_reasoning_that_leads_to_nothing_begins_no_round() -> None:
