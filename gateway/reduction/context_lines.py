@@ -33,6 +33,15 @@ _ERROR = re.compile(
     r"|^E {2,}\S|[\u2715\u2717\u2716\u00d7\u25cf\u274c]",
     re.IGNORECASE | re.MULTILINE,
 )
+# What lower-case text must have somewhere for `_ERROR` to find anything: asked first, since that
+# looks for all of its words at every character.
+_ERROR_SEEDS = (
+    "err", "exception", "fatal", "panic", "fail", "abort", "kill", "crash", "traceback",
+    "unresolved", "undefined", "unexpected", "mismatch", "deadlock", "oom", "fault", "core dumped",
+    "denied", "no such file", "not found", "cannot ", "can't find", "could not", "timed out",
+    "out of memory", "not ok", "exit", "e  ", *"\u2715\u2717\u2716\u00d7\u25cf\u274c",
+)  # fmt: skip
+_CODE_SEED = re.compile(r"[es]\d\d\d\d")
 _NO_ERROR = re.compile(
     r"\b(?:0|no|zero|without) (?:errors?|failures?|failed|failing)\b"
     r"|\b(?:errors?|failures?|failed): ?0\b",
@@ -81,7 +90,7 @@ class Line(Struct, frozen=True):
 
 def error_lines(text: str) -> list[str]:
     """The lines of a tool's output that tell of a failure, stack traces whole."""
-    if _ERROR.search(text) is None:
+    if not may_tell_of_error(text):
         return []
     found: list[str] = []
     trace_left, in_trace = 0, False
@@ -97,8 +106,20 @@ def error_lines(text: str) -> list[str]:
     return _ends(found)
 
 
+def may_tell_of_error(text: str) -> bool:
+    """False for a text that tells of no failure: a look that costs little."""
+    lowered = text.lower()
+    found = any(map(lowered.__contains__, _ERROR_SEEDS))
+    return found or _CODE_SEED.search(lowered) is not None
+
+
+def tells_of_error(text: str) -> bool:
+    """True when the words of a failure stand in a text, be it to say that there was none."""
+    return _ERROR.search(text) is not None
+
+
 def _is_error(line: str) -> bool:
-    return _ERROR.search(line) is not None and _NO_ERROR.search(line) is None
+    return may_tell_of_error(line) and tells_of_error(line) and _NO_ERROR.search(line) is None
 
 
 def _ends(lines: list[str]) -> list[str]:
