@@ -10,7 +10,7 @@ rewrite their history get no mark at the end: nobody would read it.
 from itertools import accumulate
 
 from gateway.catalog.models import Model
-from gateway.protocols.shared.cache_marks import MAX_MARKS
+from gateway.protocols.shared.cache_marks import MAX_MARKS, without_mark
 from gateway.protocols.shared.digests import BlockDigests, digest
 from gateway.reduction.lifetime import Lifetime
 from gateway.reduction.state import BLOCK_BYTES, MAX_BLOCKS
@@ -216,7 +216,7 @@ def without_marks(body: JSONObject) -> JSONObject:
     result = {key: value for key, value in body.items() if key != "cache_control"}
     for name in ("tools", "system"):
         if result.get(name):
-            result[name] = [_bare(block) for block in result[name]]
+            result[name] = [without_mark(block) for block in result[name]]
     result["messages"] = bare_messages(body["messages"])
     return result
 
@@ -224,14 +224,8 @@ def without_marks(body: JSONObject) -> JSONObject:
 def bare_messages(messages: list[JSONObject]) -> list[JSONObject]:
     """The messages without marks; one that carries none is the same object."""
     return [
-        {**message, "content": [_bare(block) for block in message["content"]]}
+        {**message, "content": [without_mark(block) for block in message["content"]]}
         if any("cache_control" in block for block in message["content"])
         else message
         for message in messages
     ]
-
-
-def _bare(block: JSONObject) -> JSONObject:
-    if "cache_control" not in block:
-        return block
-    return {key: value for key, value in block.items() if key != "cache_control"}

@@ -70,7 +70,9 @@ def with_legal_marks(body: JSONObject) -> JSONObject:
     """
     marked = list(_marked(body))
     surplus = max(0, len(marked) - MAX_MARKS)
-    changed: dict[int, JSONObject] = {id(block): _bare(block) for block in marked[1 : 1 + surplus]}
+    changed: dict[int, JSONObject] = {
+        id(block): without_mark(block) for block in marked[1 : 1 + surplus]
+    }
     short_seen = False
     for block in [*marked[:1], *marked[1 + surplus :]]:
         if "ttl" not in block["cache_control"]:
@@ -80,7 +82,10 @@ def with_legal_marks(body: JSONObject) -> JSONObject:
     return _replaced(body, changed) if changed else body
 
 
-def _bare(block: JSONObject) -> JSONObject:
+def without_mark(block: JSONObject) -> JSONObject:
+    """The block without its mark; itself when it has none."""
+    if "cache_control" not in block:
+        return block
     return {name: value for name, value in block.items() if name != "cache_control"}
 
 
