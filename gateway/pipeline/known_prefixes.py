@@ -24,7 +24,9 @@ LARGE_BYTES = 16 * 1024
 MAX_BYTES = 16 * 2**20
 MAX_ENTRIES = 64
 
-_SIZE_FACTOR = 5  # as bytes, and as read and as sent in strings, of mostly one byte a character
+_TEXT_FACTOR = 3  # as bytes, and as read and as sent in strings, of mostly one byte a character
+_OBJECT_BYTES = 500  # a dictionary, as read and as translated
+_MESSAGE_BYTES = 1000  # with its list, its blocks, and what is known of them
 _TAIL_BYTES = 64
 
 _Setting = tuple[bytes | None, ...]
@@ -48,8 +50,8 @@ _Owner = tuple[str, Form]  # of a project, in a protocol
 class _Known(Struct, frozen=True):
     """The first messages of a request: their bytes with the bracket before them, and what they are.
 
-    `setting` are the bytes of what else counts, `values` its values; `until` is in seconds of the
-    clock.
+    `setting` are the bytes of what else counts, `values` its values; `size` is in bytes, `until` in
+    seconds of the clock.
     """
 
     owner: _Owner
@@ -58,6 +60,7 @@ class _Known(Struct, frozen=True):
     raw: bytes
     messages: list[JSON]
     prefix: Prefix
+    size: int
     until: float
 
     def begins(self, owner: _Owner, setting: _Setting, raw: bytes) -> bool:
@@ -70,11 +73,6 @@ class _Known(Struct, frozen=True):
             and raw.startswith(self.raw)
         )
 
-    @property
-    def size(self) -> int:
-        """In bytes, about."""
-        return _size(self.raw, self.setting)
-
 
 class Reading(Struct):
     """A body that was read, and how its translation takes part; `keep` it when that is done."""
@@ -84,7 +82,6 @@ class Reading(Struct):
     owner: _Owner = ("", CHAT)
     setting: _Setting = ()
     raw: bytes = b""
-    key: int | None = None
 
     def digests(self) -> BlockDigests:
         """Digests for its blocks, of which those it shares with an earlier request are known."""
@@ -131,36 +128,35 @@ class KnownPrefixes:
         return Reading(wire.loads_object(data))
 
     def _read(self, owner: _Owner, data: bytes) -> Reading | None:
-        members = wire.loads_members(data)
+        """The body by its members. What of it is odd is left to who reads it whole."""
         form = owner[1]
+        members = {name: member.raw for name, member in wire.loads_members(data).items()}
         raw = members.pop(form.messages, b"")
         if not raw.startswith(b"["):
             return None
         setting = tuple(map(members.get, form.setting))
-        key, known = self._find(owner, setting, raw)
+        known = self._find(owner, setting, raw)
         if known is None:
-            body = {name: wire.loads(value) for name, value in members.items()}
-            body[form.messages] = wire.loads(raw)
+            body = {name: wire.loads_strictly(value) for name, value in members.items()}
+            body[form.messages] = wire.loads_strictly(raw)
             return Reading(body, PrefixUse(), owner, setting, raw)
         body = {
-            name: known.values[name] if name in known.values else wire.loads(value)
+            name: known.values[name] if name in known.values else wire.loads_strictly(value)
             for name, value in members.items()
         }
         if self._metrics is not None:
             self._metrics.add(series.CACHE_HITS, ("prefix",))
         body[form.messages] = [*known.messages, *_rest(raw, len(known.raw))]
-        return Reading(body, PrefixUse(known.prefix), owner, setting, raw, key)
+        return Reading(body, PrefixUse(known.prefix), owner, setting, raw)
 
-    def _find(
-        self, owner: _Owner, setting: _Setting, raw: bytes
-    ) -> tuple[int, _Known] | tuple[None, None]:
-        self._forget()
+    def _find(self, owner: _Owner, setting: _Setting, raw: bytes) -> _Known | None:
+        self.forget()
         for key, known in reversed(self._entries.items()):
             if known.begins(owner, setting, raw):
                 self._entries[key] = replace(known, until=self._clock() + self._seconds)
                 self._entries.move_to_end(key)
-                return key, known
-        return None, None
+                return known
+        return None
 
     def keep(self, reading: Reading, digests: BlockDigests) -> None:
         """Remember how far the translation has come, with what `digests` know of it by now.
@@ -169,27 +165,31 @@ class KnownPrefixes:
         """
         reached = reading.prefix.reached if reading.prefix is not None else None
         raw, reading.raw = reading.raw, b""
-        if reached is None or _size(raw, reading.setting) > self._max_bytes:
+        if reached is None:
             return
-        if reading.key is not None:
-            self._drop(reading.key)
+        raw = raw[: wire.item_ends(raw)[reached.count - 1]]
+        size = _size(raw, reading.setting, reached.count)
+        if size > self._max_bytes:
+            return
+        if self._find(reading.owner, reading.setting, raw) is not None:
+            self._drop(next(reversed(self._entries)))  # it is where this one has gone on from
         form = reading.owner[1]
         before = [*reached.tools.by_name.values(), *reached.system]
         digests = digests.only(reached.rounds.messages, before)
-        known = _Known(
+        self._entries[next(self._keys)] = _Known(
             owner=reading.owner,
             setting=reading.setting,
             values={name: reading.body[name] for name in form.setting if name in reading.body},
-            raw=raw[: wire.item_ends(raw)[reached.count - 1]],
+            raw=raw,
             messages=reading.body[form.messages][: reached.count],
             prefix=replace(reached, digests=digests),
+            size=size,
             until=self._clock() + self._seconds,
         )
-        self._entries[next(self._keys)] = known
-        self._bytes += known.size
-        self._forget()
+        self._bytes += size
+        self.forget()
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         """Let go of what is too old, and of the least used until the rest fits."""
         now = self._clock()
         while self._entries:
@@ -200,20 +200,21 @@ class KnownPrefixes:
             self._drop(key)
 
     def _drop(self, key: int) -> None:
-        known = self._entries.pop(key, None)
-        if known is not None:
-            self._bytes -= known.size
+        self._bytes -= self._entries.pop(key).size
 
 
-def _size(raw: bytes, setting: _Setting) -> int:
-    """About how much memory that is, with all that is made of it."""
-    return _SIZE_FACTOR * (len(raw) + sum(len(value) for value in setting if value is not None))
+def _size(raw: bytes, setting: _Setting, messages: int) -> int:
+    """About how many bytes of memory that takes, with all that is made of it."""
+    parts = [raw, *(value for value in setting if value is not None)]
+    objects = sum(part.count(b"{") for part in parts)
+    texts = sum(map(len, parts))
+    return _TEXT_FACTOR * texts + _OBJECT_BYTES * objects + _MESSAGE_BYTES * messages
 
 
 def _rest(raw: bytes, begin: int) -> list[JSON]:
     """The items of an array that stand behind `begin`, where one has ended."""
     rest = raw[begin:].lstrip(b" \t\r\n")
     if rest.startswith(b","):
-        items: list[JSON] = wire.loads(b"[" + rest[1:])
+        items: list[JSON] = wire.loads_strictly(b"[" + rest[1:])
         return items
     return []

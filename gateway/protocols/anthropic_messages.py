@@ -24,7 +24,6 @@ _RETURNED = frozenset({"request-id", "retry-after"})
 
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
 _VALUE = re.compile(rb'\s*:\s*("(?:[^"\\]|\\.)*")', re.DOTALL)
-_MEMBER = re.compile(rb'[\s{,]*("(?:[^"\\]|\\.)*")\s*:\s*', re.DOTALL)
 
 
 class MessagesRequest(Struct, frozen=True):
@@ -108,20 +107,12 @@ def with_model(body: bytes, model: str) -> bytes:
 def _model_values(body: bytes) -> list[tuple[int, int]]:
     """Where the values of top-level `model` fields stand, if they are strings."""
     try:
-        members = wire.loads_members(body)
-    except wire.JSONDecodeError:  # of what passes here, only halves of surrogate pairs
+        model = wire.loads_members(body).get("model")
+    except wire.JSONDecodeError:  # a name stands there twice, or half a surrogate pair
         return _model_values_by_token(body)
-    found: list[tuple[int, int]] = []
-    end = 0
-    for value in members.values():
-        name = _MEMBER.match(body, end)
-        if name is None or not body.startswith(value, name.end()):
-            return _model_values_by_token(body)  # a name stands there twice
-        end = name.end() + len(value)
-        if value.startswith(b'"') and _is_model(name[1]):
-            found.append((name.end(), end))
-    is_all = body[end:].strip() == b"}"
-    return found if is_all else _model_values_by_token(body)
+    if model is None or not model.raw.startswith(b'"'):
+        return []
+    return [(model.start, model.start + len(model.raw))]
 
 
 def _model_values_by_token(body: bytes) -> list[tuple[int, int]]:

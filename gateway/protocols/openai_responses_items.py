@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from gateway.protocols.history_repair import NO_ROUNDS, Call, ClosedRounds, History
 from gateway.protocols.openai_responses_tools import ResponseTools, joined_name
-from gateway.protocols.shared.content import ContentReader
+from gateway.protocols.shared.content import TEXT_PARTS, ContentReader
 from gateway.protocols.shared.reading import (
     invalid,
     missing,
@@ -283,27 +283,33 @@ def begins_round(items: list[JSON], index: int) -> bool:
     if not _is_of_others(items[index - 1]):
         return False
     for item in items[index:]:
-        kind = item.get("type") if isinstance(item, dict) else None
+        kind = _kind(item)
         if kind != "reasoning":
-            return kind in _CALLS or (kind in (None, "message") and _says(item))
+            return kind in _CALLS or (kind == "message" and _says(item))
     return False
 
 
 def _is_of_others(item: JSON) -> bool:
-    if not isinstance(item, dict):
-        return False
-    kind = item.get("type")
-    return kind in _OUTPUTS or (kind in (None, "message") and item.get("role") == "user")
+    kind = _kind(item)
+    return kind in _OUTPUTS or (kind == "message" and item.get("role") == "user")
 
 
-def _says(message: JSON) -> bool:
-    """True for a message of the assistant with a text in it."""
-    if not isinstance(message, dict) or message.get("role") != "assistant":
-        return False
+def _kind(item: JSON) -> str:
+    """The type of an item that may be anything; "" when it has none."""
+    kind = item.get("type", "message") if isinstance(item, dict) else None
+    return kind if isinstance(kind, str) else ""
+
+
+def _says(message: JSONObject) -> bool:
+    """True for a message of the assistant that surely has a text in it."""
     content = message.get("content")
-    parts = content if isinstance(content, list) else [{"text": content}]
-    texts = [part.get("text") for part in parts if isinstance(part, dict)]
-    return any(isinstance(text, str) and text.strip() for text in texts)
+    parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
+    return message.get("role") == "assistant" and any(map(_is_said, parts))
+
+
+def _is_said(part: JSON) -> bool:
+    text = part.get("text") if isinstance(part, dict) and part.get("type") in TEXT_PARTS else None
+    return isinstance(text, str) and not (not text or text.isspace())
 
 
 def item_kind(item: JSONObject, path: str) -> str:

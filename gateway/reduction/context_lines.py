@@ -41,6 +41,7 @@ _ERROR_SEEDS = (
     "denied", "no such file", "not found", "cannot ", "can't find", "could not", "timed out",
     "out of memory", "not ok", "exit", "e  ", *"\u2715\u2717\u2716\u00d7\u25cf\u274c",
 )  # fmt: skip
+_ODD_LETTERS = "\u0130\u0131\u017f\u212a"  # I, i, s and k to IGNORECASE, but not in lower case
 _CODE_SEED = re.compile(r"[es]\d\d\d\d")
 _NO_ERROR = re.compile(
     r"\b(?:0|no|zero|without) (?:errors?|failures?|failed|failing)\b"
@@ -93,33 +94,39 @@ def error_lines(text: str) -> list[str]:
     if not may_tell_of_error(text):
         return []
     found: list[str] = []
+    is_told = False
     trace_left, in_trace = 0, False
     for line in text.splitlines():
+        tells = tells_of_error(line)
+        is_told = is_told or tells
         if _TRACE_HEAD.match(line):
             in_trace, trace_left = True, _MOST_TRACE_LINES
-        kept = in_trace or bool(_is_error(line)) or (trace_left > 0 and _TRACE_LINE.search(line))
+        is_error = tells and not _denies_error(line)
+        kept = in_trace or is_error or (trace_left > 0 and _TRACE_LINE.search(line))
         if kept and line.strip():
             found.append(shortened(line))
             trace_left = trace_left - 1 if in_trace or trace_left else _MOST_TRACE_LINES
         if in_trace and (trace_left <= 0 or (line[:1].strip() and not _TRACE_HEAD.match(line))):
             in_trace = False  # the line of the exception itself ends its trace
-    return _ends(found)
+    return _ends(found) if is_told else []
 
 
 def may_tell_of_error(text: str) -> bool:
     """False for a text that tells of no failure: a look that costs little."""
     lowered = text.lower()
     found = any(map(lowered.__contains__, _ERROR_SEEDS))
+    if not found and not text.isascii():
+        found = any(map(text.__contains__, _ODD_LETTERS))
     return found or _CODE_SEED.search(lowered) is not None
 
 
-def tells_of_error(text: str) -> bool:
-    """True when the words of a failure stand in a text, be it to say that there was none."""
-    return _ERROR.search(text) is not None
+def tells_of_error(line: str) -> bool:
+    """True when the words of a failure stand in a line, be it to say that there was none."""
+    return may_tell_of_error(line) and _ERROR.search(line) is not None
 
 
-def _is_error(line: str) -> bool:
-    return may_tell_of_error(line) and tells_of_error(line) and _NO_ERROR.search(line) is None
+def _denies_error(line: str) -> bool:
+    return _NO_ERROR.search(line) is not None
 
 
 def _ends(lines: list[str]) -> list[str]:
@@ -153,7 +160,7 @@ def user_lines(text: str) -> list[Line]:
         in_list = heading
         if heading or line in edges or is_wish(line):
             found.append(Line("wish", shortened(line, MOST_WISH_CHARS)))
-        elif _is_error(line):
+        elif tells_of_error(line) and not _denies_error(line):
             found.append(Line("error", shortened(line)))
     return found
 

@@ -37,7 +37,7 @@ class _Newest(Struct):
 
     label: int
     size: int
-    same: list[tuple[str, int]] | None = None
+    shape: _Shape | None = None
 
 
 class ReferenceEncoder:
@@ -91,8 +91,11 @@ class ReferenceEncoder:
         if newest is None:
             return False
         self._label, self.size = newest.label, newest.size
-        if newest.same is not None:
-            newest.same.pop()
+        if newest.shape is not None:
+            same = self._whole[newest.shape]
+            same.pop()
+            if not same:
+                del self._whole[newest.shape]
         self._newest = None
         return True
 
@@ -101,7 +104,8 @@ class ReferenceEncoder:
             return labelled(self._next_label(), value)
         if len(value) < MIN_CHARS or next(run_lines(value), None) is not None:
             return value
-        same = self._whole.setdefault(_shape(value), [])
+        shape = _shape(value)
+        same = self._whole.setdefault(shape, [])
         for known, its_label in same:
             if known == value and its_label not in self._claimed:
                 return identical(its_label)
@@ -110,7 +114,7 @@ class ReferenceEncoder:
         if body is value and len(same) < _MAX_OF_A_SHAPE:
             same.append((value, label))
             if self._newest is not None:
-                self._newest.same = same
+                self._newest.shape = shape
         return labelled(label, body)
 
     def _next_label(self) -> int:

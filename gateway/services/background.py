@@ -44,16 +44,18 @@ async def publish_metrics(metrics: MetricStore) -> None:
         metrics.publish()
 
 
-async def give_back_memory() -> None:
-    """Return freed memory to the system now and then.
+async def give_back_memory(forget: Callable[[], None]) -> None:
+    """Let the process forget what is too old, and return freed memory to the system, all the time.
 
     glibc keeps what large bodies needed, a third of the process after a while; its own settings
     for that (MALLOC_TRIM_THRESHOLD_) do not help. Other C libraries have no such call.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    while trim is not None:
+    while True:
         await asyncio.sleep(_TRIM_SECONDS)
-        trim(0)
+        forget()
+        if trim is not None:
+            trim(0)
 
 
 def start(name: str, work: Coroutine[object, object, None]) -> asyncio.Task[None]:

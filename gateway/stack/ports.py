@@ -105,6 +105,9 @@ class Ports:
         return bool(self._asked.get(name))
 
     def _keep(self, name: str, port: int) -> int:
+        given_up = self._chosen.get(name)
+        if given_up is not None and given_up != port:
+            self._release(given_up)
         self._chosen[name] = port
         if self._remembered.get(name) != port:
             self._remembered[name] = port
@@ -112,7 +115,19 @@ class Ports:
         return port
 
     def _is_usable(self, port: int) -> bool:
-        return self._claim(port) and is_free(port)
+        is_ours = port in self._claims
+        if not self._claim(port):
+            return False
+        if is_free(port):
+            return True
+        if not is_ours:
+            self._release(port)
+        return False
+
+    def _release(self, port: int) -> None:
+        claim = self._claims.pop(port, None)
+        if claim is not None:
+            os.close(claim)
 
     def _claim(self, port: int) -> bool:
         """Take the port among gateways; False when another one has it.

@@ -64,8 +64,34 @@ def test_values_nested_too_deeply_to_be_written_are_refused(leaf: str) -> None:
 
 @given(st.dictionaries(st.text(max_size=5), SMALL_VALUES))
 def test_members_are_the_json_of_what_they_are(value: dict[str, object]) -> None:
-    members = wire.loads_members(wire.dumps(value))
-    assert {name: wire.loads(raw) for name, raw in members.items()} == value
+    data = wire.dumps(value)
+    members = wire.loads_members(data)
+    assert {name: wire.loads(member.raw) for name, member in members.items()} == value
+    for raw, start in members.values():
+        assert data[start : start + len(raw)] == raw
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"a":1,"a":1}',
+        b'{"a":12,"a":1}',
+        b'{"a":12,"b":3,"a":1}',
+        b'{"a":1,"b":3,"a":1}',
+        b'{"a":"\xff","a":"b"}',
+        b'{"a":1,"\\u0061":1}',
+    ],
+)
+def test_a_name_that_stands_twice_is_none_of_the_members(data: bytes) -> None:
+    with pytest.raises(wire.JSONDecodeError, match="twice"):
+        wire.loads_members(data)
+
+
+def test_strictly_nothing_is_mended() -> None:
+    assert wire.loads_strictly(b'{"a": [1, null]}') == {"a": [1, None]}
+    for data in (b'"\\ud83d"', b'"\xed\xa0\x80"', b"NaN", b""):
+        with pytest.raises(wire.JSONDecodeError, match="at byte"):
+            wire.loads_strictly(data)
 
 
 @pytest.mark.parametrize(

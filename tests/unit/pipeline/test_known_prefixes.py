@@ -192,6 +192,45 @@ def test_a_body_that_differs_anywhere_is_read_as_it_is(turns: int, place: int, p
         assert known.read("one", changed).body == plain
 
 
+ODD = [
+    b'{"model":"m","user":"\xff","user":"u",%b}',
+    b'{"model":"m","user":1e999,"user":"u",%b}',
+    b'{"model":"m","user":"u","user":"u",%b}',
+    b'{"model":"m","user":"\xed\xa0\x80","n":123456789012345678901234567890,%b}',
+    b'{"model":"m","user":"\\ud83d","n":123456789012345678901234567890,%b}',
+    b'{"model":"m",%b,"messages":[]}',
+    b"\xef\xbb\xbf{%b}",
+]
+
+
+def outcome(read: Callable[[], Any]) -> Any:
+    """What was read, number for number, or how it was refused."""
+    try:
+        return wire.dumps_sorted(read())
+    except InvalidRequestError as error:
+        return error.message
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_what_is_odd_is_read_as_everywhere(odd: bytes) -> None:
+    data = odd % wire.dumps(body(3))[1:-1]
+    known = KnownPrefixes(60)
+    served(known, wire.dumps(body(3)))
+    assert outcome(lambda: known.read("one", data).body) == outcome(lambda: wire.loads_object(data))
+
+
+def test_numbers_are_read_alike_beside_what_is_no_text() -> None:
+    large = {"type": "tool_use", "id": "a", "name": "read", "input": {"n": 0}}
+    start = [*START, {"role": "assistant", "content": [large]}, *turn(1), *turn(2)]
+    whole = wire.dumps(body(0, start=start)).replace(b'"n":0', b'"n":' + b"9" * 30)
+    broken = whole[: whole.rindex(b"\xc2\xbb")] + b"\xed\xa0\x80" + whole[whole.rindex(b'"}]') :]
+    for first, second in ((whole, broken), (broken, whole)):
+        known = KnownPrefixes(60)
+        served(known, first)
+        read = known.read("one", second).body
+        assert wire.dumps_sorted(read) == wire.dumps_sorted(wire.loads(second))
+
+
 def test_half_a_surrogate_pair_is_read_as_everywhere() -> None:
     known = KnownPrefixes(60)
     served(known, wire.dumps(body(2)))
@@ -210,6 +249,21 @@ def test_it_is_forgotten_in_time() -> None:
     clock.now = 178.0
     assert not is_known(known.read("one", wire.dumps(body(2))))
     assert len(known) == 0
+    served(known, wire.dumps(body(2)))
+    clock.now = 238.0
+    known.forget()
+    assert len(known) == 0, "an idle process forgets as well"
+
+
+def test_the_same_request_twice_at_once_is_kept_once() -> None:
+    known = KnownPrefixes(60)
+    data = wire.dumps(body(3))
+    readings = [known.read("one", data) for _ in range(3)]
+    for reading in readings:
+        translate(reading.body, reading.prefix)
+        known.keep(reading, reading.digests())
+    assert len(known) == 1
+    assert is_known(known.read("one", data))
 
 
 def test_the_least_used_go_first() -> None:
@@ -224,7 +278,7 @@ def test_the_least_used_go_first() -> None:
 
 def test_they_stay_within_their_bytes() -> None:
     one = wire.dumps(body(2))
-    known = KnownPrefixes(60, max_bytes=12 * len(one))
+    known = KnownPrefixes(60, max_bytes=8 * len(one))
     for number in range(9):
         data = wire.dumps(body(2, start=[{"role": "user", "content": f"{number}{LONG}"}]))
         served(known, data)

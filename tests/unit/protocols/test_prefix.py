@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -180,6 +181,37 @@ def test_reasoning_that_leads_to_nothing_begins_no_round() -> None:
     translate_response(response([ASKED, reasoning, SAID, ASKED]), use)
     assert use.reached is not None
     assert use.reached.count == 1
+
+
+RESULT_ITEM = {"type": "function_call_output", "call_id": "c1", "output": "RESULT"}
+CALL_ITEM = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "thinking", "text": "hmm"},
+        {"type": "reasoning", "text": "hmm"},
+        {"type": "refusal", "text": "no", "refusal": None},
+        {"type": "output_text", "text": " \n"},
+        {"type": "output_text", "text": ""},
+        {"text": "hmm"},
+    ],
+)
+def test_what_says_nothing_begins_no_round(part: Body) -> None:
+    nothing = {"role": "assistant", "content": [part]}
+    one = [ASKED, CALL_ITEM, ASKED, nothing, RESULT_ITEM]
+    assert_nothing_changes(translate_response, response, one, [])
+    assert_nothing_changes(translate_response, response, one, [SAID, ASKED])
+    assert_nothing_changes(translate_response, response, [*one, SAID, ASKED], [SAID, RESULT_ITEM])
+
+
+@pytest.mark.parametrize("kind", [["x"], {}, 1, None, True, ""])
+def test_types_that_are_none_are_refused_in_the_same_words(kind: Any) -> None:
+    for odd in ({"type": kind}, {"type": kind, "role": "user"}, {"type": kind, "id": "x"}):
+        for items in ([ASKED, SAID, ASKED, odd], [ASKED, SAID, odd, SAID], [odd, SAID, SAID]):
+            assert_nothing_changes(translate_response, response, items, [odd])
+            assert_nothing_changes(translate_response, response, [ASKED, SAID, ASKED], items)
 
 
 def test_what_depends_on_more_than_the_first_items_is_no_prefix() -> None:

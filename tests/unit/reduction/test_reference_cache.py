@@ -108,6 +108,16 @@ def test_what_was_taken_back_leaves_no_trace(steps: list[Step], newest: list[Ste
     assert memory.sent == written(steps)
 
 
+def test_texts_that_were_taken_back_take_no_memory() -> None:
+    memory = Memory(ReferenceEncoder(runs=False))
+    shapes = memory.encoder._whole
+    for number in range(5):
+        memory.extend([FILE, f"{number}" * 400])
+        assert len(shapes) == 2
+        assert memory.begins([FILE])
+        assert len(shapes) == 1
+
+
 def test_links_are_believed_only_when_the_texts_are_the_same() -> None:
     cache = ReferenceCache(60)
     memory = remembered(cache, [FILE])

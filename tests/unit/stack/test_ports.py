@@ -38,6 +38,22 @@ def test_stacks_that_start_in_one_moment_have_ports_of_their_own(tmp_path: Path)
     assert asked.choose("valkey") == ours[0], "a claim goes with who made it"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="nothing is claimed elsewhere")
+def test_a_port_that_is_not_used_is_not_claimed(tmp_path: Path) -> None:
+    path = tmp_path / "ports.json"
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        taken = listener.getsockname()[1]
+        path.write_text(f'{{"valkey": {taken}}}')
+        first = Ports(path, {})
+        assert first.choose("valkey") != taken
+    assert Ports(tmp_path / "two.json", {"valkey": taken}).choose("valkey") == taken
+    given_up = first.choose_another("postgres")
+    assert first.choose_another("postgres") != given_up
+    assert Ports(tmp_path / "three.json", {"postgres": given_up}).choose("postgres") == given_up
+
+
 def test_the_default_comes_first_when_it_is_free(tmp_path: Path) -> None:
     chosen = Ports(tmp_path / "ports.json", {}).choose("valkey")
     default = DEFAULT_PORTS["valkey"]
