@@ -77,7 +77,7 @@ def _read_messages(
     else:
         reader, done = _next_reader(known, draft, marks), known.count
     messages = checked_messages(body.get("messages"))
-    if prefix is not None and (end := newest_round(messages, begins_round)) > done:
+    if prefix is not None and (end := newest_round(messages, begins_round, done)) > done:
         reader.read(messages, done, end)
         done = end
         rounds = reader.history.close()

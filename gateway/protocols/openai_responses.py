@@ -179,7 +179,7 @@ def _read_items(
         reader.read_instructions(body.get("instructions"))
         reader.read(recalled.items, "previous_response_id")
         done = 0
-    if prefix is not None and (end := newest_round(items, begins_round)) > done:
+    if prefix is not None and (end := newest_round(items, begins_round, done)) > done:
         reader.read(items, "input", done, end)
         done = end
         prefix.reached = _reached(end, reader, draft.ignored[dropped_before:])

@@ -45,12 +45,12 @@ def is_marked(part: JSONObject) -> bool:
     return "cache_control" in part or "prompt_cache_breakpoint" in part
 
 
-def first_marked(messages: list[JSON]) -> int:
-    """The first of these messages or items with a mark; how many they are when none has one.
+def first_marked(messages: list[JSON], begin: int = 0) -> int:
+    """The first message or item from `begin` on with a mark; how many they are when none has one.
 
     Those of the system do not count: clients leave their marks where they are.
     """
-    for index, message in enumerate(messages):
+    for index, message in enumerate(messages[begin:], begin):
         if not isinstance(message, dict) or message.get("role") in _SYSTEM_ROLES:
             continue
         parts = message.get("content") or message.get("output")

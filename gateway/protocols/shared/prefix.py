@@ -55,12 +55,12 @@ class PrefixUse(Struct):
         return known if begins_round(messages, known.count) else None
 
 
-def newest_round(messages: list[JSON], begins_round: BeginsRound) -> int:
-    """Where the assistant has begun to speak last, before any mark; 0 when it never has.
+def newest_round(messages: list[JSON], begins_round: BeginsRound, known: int) -> int:
+    """Where the assistant has begun to speak last, before any mark; else the end of what is known.
 
     Clients move their cache marks with every turn: what has one comes without it the next time.
     """
-    for index in range(min(len(messages) - 1, first_marked(messages)), 0, -1):
+    for index in range(min(len(messages) - 1, first_marked(messages, known)), known, -1):
         if begins_round(messages, index):
             return index
-    return 0
+    return known
