@@ -14,6 +14,7 @@ from gateway.pipeline.known_prefixes import Reading
 from gateway.pipeline.live import PLAINLY, LivePipeline, Prepared, Started
 from gateway.pipeline.reply import AssembledReply, Reply, StreamedReply
 from gateway.protocols.chat_dialects import translate
+from gateway.protocols.openai_chat import PREFIX_FORM
 from gateway.protocols.openai_chat_answer import answer
 from gateway.protocols.openai_chat_stream import ChatStream
 from gateway.protocols.shared.assemble import MessageAssembler
@@ -40,7 +41,8 @@ class ChatPipeline(Struct, frozen=True):
         return await self._open(context, body, _plain_chat, plain_answer)
 
     def _read(self, context: RequestContext) -> Read:
-        return partial(self.live.prefixes.read, context.known_caller().project.id)
+        project = context.known_caller().project.id
+        return partial(self.live.prefixes.read, project, form=PREFIX_FORM)
 
     def check(self, body: bytes) -> None:
         """Raises InvalidRequestError and ModelNotFoundError for what would be refused later."""

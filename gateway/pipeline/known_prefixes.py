@@ -6,13 +6,13 @@ sent never depends on what is remembered: bytes that are the same come to the sa
 """
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from itertools import count
 
 from gateway import wire
 from gateway.protocols.shared.digests import BlockDigests
-from gateway.protocols.shared.prefix import Prefix, PrefixUse
+from gateway.protocols.shared.prefix import Prefix, PrefixForm, PrefixUse
+from gateway.storage.shelf import Shelf
 from gateway.structs import Struct, replace
 from gateway.telemetry import series
 from gateway.telemetry.metrics import MetricStore
@@ -30,28 +30,13 @@ _MESSAGE_BYTES = 1000  # with its list, its blocks, and what is known of them
 _TAIL_BYTES = 64
 
 _Setting = tuple[bytes | None, ...]
-
-
-class Form(Struct, frozen=True):
-    """Where a protocol has its messages, and what else their translation depends on."""
-
-    messages: str
-    setting: tuple[str, ...]
-
-
-_LIFETIME = ("prompt_cache_options", "prompt_cache_retention")  # of cache marks
-CHAT = Form("messages", ("tools", "functions", "system", *_LIFETIME))
-RESPONSES = Form("input", ("tools", "instructions", *_LIFETIME))
-
-
-_Owner = tuple[str, Form]  # of a project, in a protocol
+_Owner = tuple[str, PrefixForm]  # of a project, in a protocol
 
 
 class _Known(Struct, frozen=True):
     """The first messages of a request: their bytes with the bracket before them, and what they are.
 
-    `setting` are the bytes of what else counts, `values` its values; `size` is in bytes, `until` in
-    seconds of the clock.
+    `setting` are the bytes of what else counts, `values` its values.
     """
 
     owner: _Owner
@@ -60,8 +45,6 @@ class _Known(Struct, frozen=True):
     raw: bytes
     messages: list[JSON]
     prefix: Prefix
-    size: int
-    until: float
 
     def begins(self, owner: _Owner, setting: _Setting, raw: bytes) -> bool:
         """True when messages of that owner, under that setting, begin with these."""
@@ -79,7 +62,7 @@ class Reading(Struct):
 
     body: JSONObject
     prefix: PrefixUse | None = None
-    owner: _Owner = ("", CHAT)
+    owner: _Owner | None = None
     setting: _Setting = ()
     raw: bytes = b""
 
@@ -107,16 +90,15 @@ class KnownPrefixes:
         self._seconds = seconds
         self._metrics = metrics
         self._max_bytes = max_bytes
-        self._max_entries = max_entries
-        self._clock = clock
-        self._entries: OrderedDict[int, _Known] = OrderedDict()
-        self._bytes = 0
+        self._known: Shelf[int, _Known] = Shelf(
+            max_entries=max_entries, max_size=max_bytes, clock=clock
+        )
         self._keys = count()
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._known)
 
-    def read(self, project: str, data: bytes, form: Form = CHAT) -> Reading:
+    def read(self, project: str, data: bytes, form: PrefixForm) -> Reading:
         """The body in `data`. Raises InvalidRequestError when it is no JSON object."""
         if len(data) >= LARGE_BYTES:
             try:
@@ -135,27 +117,28 @@ class KnownPrefixes:
         if not raw.startswith(b"["):
             return None
         setting = tuple(map(members.get, form.setting))
-        known = self._find(owner, setting, raw)
-        if known is None:
+        found = self._find(owner, setting, raw)
+        if found is None:
             body = {name: wire.loads_strictly(value) for name, value in members.items()}
             body[form.messages] = wire.loads_strictly(raw)
             return Reading(body, PrefixUse(), owner, setting, raw)
+        key, known = found
         body = {
             name: known.values[name] if name in known.values else wire.loads_strictly(value)
             for name, value in members.items()
         }
+        self._known.renew(key, self._seconds)
         if self._metrics is not None:
             self._metrics.add(series.CACHE_HITS, ("prefix",))
         body[form.messages] = [*known.messages, *_rest(raw, len(known.raw))]
         return Reading(body, PrefixUse(known.prefix), owner, setting, raw)
 
-    def _find(self, owner: _Owner, setting: _Setting, raw: bytes) -> _Known | None:
+    def _find(self, owner: _Owner, setting: _Setting, raw: bytes) -> tuple[int, _Known] | None:
+        """What is known of a beginning of these messages, and its key."""
         self.forget()
-        for key, known in reversed(self._entries.items()):
+        for key, known in self._known.newest():
             if known.begins(owner, setting, raw):
-                self._entries[key] = replace(known, until=self._clock() + self._seconds)
-                self._entries.move_to_end(key)
-                return known
+                return key, known
         return None
 
     def keep(self, reading: Reading, digests: BlockDigests) -> None:
@@ -163,44 +146,33 @@ class KnownPrefixes:
 
         The reading lets go of its bytes: it may live as long as the answer takes.
         """
-        reached = reading.prefix.reached if reading.prefix is not None else None
         raw, reading.raw = reading.raw, b""
-        if reached is None:
+        reached = reading.prefix.reached if reading.prefix is not None else None
+        if reached is None or reading.owner is None:
             return
         raw = raw[: wire.item_ends(raw)[reached.count - 1]]
         size = _size(raw, reading.setting, reached.count)
         if size > self._max_bytes:
             return
-        if self._find(reading.owner, reading.setting, raw) is not None:
-            self._drop(next(reversed(self._entries)))  # it is where this one has gone on from
+        shorter = self._find(reading.owner, reading.setting, raw)
+        if shorter is not None:
+            self._known.drop(shorter[0])
         form = reading.owner[1]
         before = [*reached.tools.by_name.values(), *reached.system]
         digests = digests.only(reached.rounds.messages, before)
-        self._entries[next(self._keys)] = _Known(
+        known = _Known(
             owner=reading.owner,
             setting=reading.setting,
             values={name: reading.body[name] for name in form.setting if name in reading.body},
             raw=raw,
             messages=reading.body[form.messages][: reached.count],
             prefix=replace(reached, digests=digests),
-            size=size,
-            until=self._clock() + self._seconds,
         )
-        self._bytes += size
-        self.forget()
+        self._known.put(next(self._keys), known, self._seconds, size)
 
     def forget(self) -> None:
-        """Let go of what is too old, and of the least used until the rest fits."""
-        now = self._clock()
-        while self._entries:
-            key, oldest = next(iter(self._entries.items()))
-            fits = len(self._entries) <= self._max_entries and self._bytes <= self._max_bytes
-            if fits and oldest.until > now:
-                return
-            self._drop(key)
-
-    def _drop(self, key: int) -> None:
-        self._bytes -= self._entries.pop(key).size
+        """Let go of what is too old."""
+        self._known.forget()
 
 
 def _size(raw: bytes, setting: _Setting, messages: int) -> int:

@@ -13,10 +13,11 @@ from gateway.pipeline.attempts import Event
 from gateway.pipeline.cached_answers import CachedAnswers
 from gateway.pipeline.forward import ForwardedBody
 from gateway.pipeline.kept_reply import KeptAs, KeptReply
-from gateway.pipeline.known_prefixes import RESPONSES, Reading
+from gateway.pipeline.known_prefixes import Reading
 from gateway.pipeline.live import LivePipeline, Prepared, Preparing, Started
 from gateway.pipeline.reply import AnswerListener, AssembledReply, Reply, StreamedReply
 from gateway.protocols.openai_responses import (
+    PREFIX_FORM,
     Recalled,
     Translated,
     state_wanted,
@@ -193,7 +194,7 @@ class ResponsesPipeline(Struct, frozen=True):
     async def _read(self, context: RequestContext, data: bytes) -> _Request:
         """The request, translated behind what was stored for it."""
         project = context.known_caller().project.id
-        reading = self.live.prefixes.read(project, data, RESPONSES)
+        reading = self.live.prefixes.read(project, data, PREFIX_FORM)
         body = reading.body
         wanted = state_wanted(body)
         items: list[JSONObject] = []

@@ -113,7 +113,7 @@ class History:
         What it says has to be added next.
         """
         self._begin_saying()
-        if self._round.said or self._round.system:
+        if self._round.said:
             return None
         return ClosedRounds(
             list(self._messages), dict(self._uses), dict(self._names_by_id), dict(self.called)

@@ -21,7 +21,7 @@ from gateway.protocols.openai_chat_messages import (
 from gateway.protocols.shared.cache_marks import CacheMarks, with_legal_marks
 from gateway.protocols.shared.content import ContentReader
 from gateway.protocols.shared.draft import Draft, ReplyPlan
-from gateway.protocols.shared.prefix import Prefix, PrefixUse, newest_round
+from gateway.protocols.shared.prefix import Prefix, PrefixForm, PrefixUse, newest_round
 from gateway.protocols.shared.reading import (
     optional_bool,
     optional_list,
@@ -29,6 +29,7 @@ from gateway.protocols.shared.reading import (
     shown_names,
 )
 from gateway.protocols.shared.request_fields import (
+    CACHE_TTL_FIELDS,
     cache_is_explicit,
     cache_ttl,
     read_identity,
@@ -38,6 +39,8 @@ from gateway.protocols.shared.request_fields import (
 from gateway.protocols.shared.tool_choice import choose_tools
 from gateway.protocols.shared.tools import DeclaredTools, declare_tools, stub_tools
 from gateway.wire import JSONObject
+
+PREFIX_FORM = PrefixForm("messages", ("tools", "functions", "system", *CACHE_TTL_FIELDS))
 
 
 def translate(body: JSONObject, prefix: PrefixUse | None = None) -> Draft:

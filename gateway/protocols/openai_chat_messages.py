@@ -10,6 +10,7 @@ from gateway.protocols.shared.cache_marks import is_marked
 from gateway.protocols.shared.carried_thinking import carried_thinking
 from gateway.protocols.shared.content import ContentReader
 from gateway.protocols.shared.reading import (
+    SYSTEM_ROLES,
     invalid,
     missing,
     optional_list,
@@ -21,7 +22,6 @@ from gateway.protocols.shared.tools import DeclaredTools
 from gateway.wire import JSON, JSONObject
 
 MAX_MESSAGES = 100_000  # the API's limit
-_SYSTEM_ROLES = ("system", "developer")
 
 
 class MessageReader:
@@ -57,7 +57,7 @@ class MessageReader:
 
     def _message(self, message: JSONObject, path: str) -> None:
         role = message.get("role")
-        if role in _SYSTEM_ROLES:
+        if role in SYSTEM_ROLES:
             self._read_system(message, path)
             return
         self._leading = False

@@ -29,7 +29,7 @@ from gateway.protocols.openai_responses_tools import ResponseTools
 from gateway.protocols.shared.cache_marks import CacheMarks, with_legal_marks
 from gateway.protocols.shared.content import ContentReader
 from gateway.protocols.shared.draft import Draft, ReplyPlan
-from gateway.protocols.shared.prefix import Prefix, PrefixUse, newest_round
+from gateway.protocols.shared.prefix import Prefix, PrefixForm, PrefixUse, newest_round
 from gateway.protocols.shared.reading import (
     invalid,
     missing,
@@ -40,6 +40,7 @@ from gateway.protocols.shared.reading import (
     wrong_type,
 )
 from gateway.protocols.shared.request_fields import (
+    CACHE_TTL_FIELDS,
     cache_is_explicit,
     cache_ttl,
     read_identity,
@@ -50,6 +51,8 @@ from gateway.protocols.shared.sealed_thinking import NO_THINKING, ThinkingSeal
 from gateway.protocols.shared.tools import stub_tools
 from gateway.structs import Struct, field
 from gateway.wire import JSON, JSONObject
+
+PREFIX_FORM = PrefixForm("input", ("tools", "instructions", *CACHE_TTL_FIELDS))
 
 
 class StateWanted(Struct, frozen=True):

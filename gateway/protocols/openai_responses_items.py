@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
 from gateway.protocols.history_repair import NO_ROUNDS, Call, ClosedRounds, History
+from gateway.protocols.messages_form import is_blank
 from gateway.protocols.openai_responses_tools import ResponseTools, joined_name
 from gateway.protocols.shared.content import TEXT_PARTS, ContentReader
 from gateway.protocols.shared.reading import (
+    SYSTEM_ROLES,
     invalid,
     missing,
     optional_string,
@@ -33,7 +35,6 @@ MAX_ITEMS = 100_000  # the API's limit of messages
 Lookup = Callable[[str], JSONObject | None]
 """Gives the stored item of an id, None when there is none."""
 
-_SYSTEM_ROLES = ("system", "developer")
 # Items of OpenAI's own tools and of its bookkeeping: the conversation reads on without them.
 _DROPPED = frozenset(
     {
@@ -131,7 +132,7 @@ class ItemReader:
     def _read_message(self, item: JSONObject, path: str) -> None:
         role = item.get("role")
         content, inner = item.get("content"), f"{path}.content"
-        if role in _SYSTEM_ROLES:
+        if role in SYSTEM_ROLES:
             blocks = self._content.text(content, inner)
             self._content.marks.put(item, blocks)
             self._add_system(blocks)
@@ -309,7 +310,7 @@ def _says(message: JSONObject) -> bool:
 
 def _is_said(part: JSON) -> bool:
     text = part.get("text") if isinstance(part, dict) and part.get("type") in TEXT_PARTS else None
-    return isinstance(text, str) and not (not text or text.isspace())
+    return isinstance(text, str) and not is_blank(text)
 
 
 def item_kind(item: JSONObject, path: str) -> str:

@@ -2,7 +2,7 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -52,6 +52,26 @@ class Shelf(Generic[Key, Value]):
             return None
         self._entries.move_to_end(key)
         return entry[0]
+
+    def newest(self) -> Iterator[tuple[Key, Value]]:
+        """All there are, the last used first. Nothing may be changed before the next is taken."""
+        now = self._clock()
+        for key, (value, _, until) in reversed(self._entries.items()):
+            if until > now:
+                yield key, value
+
+    def renew(self, key: Key, seconds: float) -> None:
+        """Keep a value for so many seconds from now; it is the last used."""
+        entry = self._entries.get(key)
+        if entry is not None:
+            self._entries[key] = (*entry[:2], self._clock() + seconds)
+            self._entries.move_to_end(key)
+
+    def forget(self) -> None:
+        """Let go of what is too old, where nobody asks for it."""
+        now = self._clock()
+        for key in [key for key, (_, _, until) in self._entries.items() if until <= now]:
+            self.drop(key)
 
     def drop(self, key: Key) -> None:
         """Forget the value."""

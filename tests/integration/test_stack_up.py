@@ -280,6 +280,7 @@ def test_stacks_live_side_by_side_even_when_they_start_at_once(stack: Up, place:
         taken = [port for each in stacks for port in ports(each).values()]
         assert len(set(taken)) == len(taken)
         for own, other in ((second, stack), (third, second)):
+            assert own.ready["api_key"] != other.ready["api_key"]
             chat(own, own.ready["api_key"])
             with pytest.raises(urllib.error.HTTPError, match="401"):
                 chat(own, other.ready["api_key"])

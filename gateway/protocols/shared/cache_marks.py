@@ -6,10 +6,10 @@ behind a shorter one.
 
 from collections.abc import Iterator
 
+from gateway.protocols.shared.reading import SYSTEM_ROLES
 from gateway.wire import JSON, JSONObject
 
 MAX_MARKS = 4  # breakpoints the API takes in one request
-_SYSTEM_ROLES = ("system", "developer")
 
 
 class CacheMarks:
@@ -51,7 +51,7 @@ def first_marked(messages: list[JSON], begin: int = 0) -> int:
     Those of the system do not count: clients leave their marks where they are.
     """
     for index, message in enumerate(messages[begin:], begin):
-        if not isinstance(message, dict) or message.get("role") in _SYSTEM_ROLES:
+        if not isinstance(message, dict) or message.get("role") in SYSTEM_ROLES:
             continue
         parts = message.get("content") or message.get("output")
         if is_marked(message) or (isinstance(parts, list) and any(map(_carries, parts))):

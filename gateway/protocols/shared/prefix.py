@@ -20,6 +20,13 @@ Messages may be anything: nothing is checked.
 """
 
 
+class PrefixForm(Struct, frozen=True):
+    """Where a protocol has its messages, and on what other fields their translation depends."""
+
+    messages: str
+    setting: tuple[str, ...]
+
+
 class Prefix(Struct, frozen=True):
     """The first `count` messages of a client, translated; the assistant begins to speak behind.
 

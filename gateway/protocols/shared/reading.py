@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from gateway.errors import InvalidRequestError, UnsupportedValueError
 from gateway.wire import JSON, JSONObject
 
+SYSTEM_ROLES = ("system", "developer")
+"""Roles of OpenAI's whose messages are system text."""
+
 _SHOWN_NAME = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}").fullmatch
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]").search
 _NOT_PRINTABLE_ASCII = re.compile(r"[^\x20-\x7e]+")

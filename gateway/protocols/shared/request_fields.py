@@ -79,6 +79,10 @@ def read_service_tier(body: JSONObject, draft: Draft) -> None:
         draft.body["service_tier"] = _TIERS[tier]
 
 
+CACHE_TTL_FIELDS = ("prompt_cache_options", "prompt_cache_retention")
+"""What `cache_ttl` reads."""
+
+
 def cache_ttl(body: JSONObject) -> str | None:
     """The lifetime for cache marks the client wishes: OpenAI's 30m, 12h and 24h are nearest 1h."""
     options = optional_object(body.get("prompt_cache_options"), "prompt_cache_options")

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from gateway import wire
 from gateway.errors import InvalidRequestError
-from gateway.pipeline.known_prefixes import LARGE_BYTES, RESPONSES, KnownPrefixes, Reading
-from gateway.protocols.openai_chat import translate
+from gateway.pipeline.known_prefixes import LARGE_BYTES, KnownPrefixes, Reading
+from gateway.protocols import openai_responses
+from gateway.protocols.openai_chat import PREFIX_FORM, translate
 
 LONG = "words " * (LARGE_BYTES // 6 + 1)
 TOOLS = [{"type": "function", "function": {"name": "read", "parameters": {"type": "object"}}}]
@@ -44,9 +45,13 @@ def body(turns: int, start: list[Any] | None = None, **fields: Any) -> dict[str,
     return {"model": "auto", "messages": messages, "tools": TOOLS, **fields}
 
 
+def read(known: KnownPrefixes, data: bytes) -> Reading:
+    return known.read("one", data, PREFIX_FORM)
+
+
 def served(known: KnownPrefixes, data: bytes, project: str = "one") -> Reading:
     """A request as the pipeline treats it."""
-    reading = known.read(project, data)
+    reading = known.read(project, data, PREFIX_FORM)
     assert reading.body == wire.loads_object(data)
     draft, digests = translate(reading.body, reading.prefix), reading.digests()
     assert draft == translate(wire.loads_object(data))
@@ -92,7 +97,7 @@ def test_another_end_of_the_same_beginning_is_known_too() -> None:
 def test_digests_are_not_made_again() -> None:
     known = KnownPrefixes(60)
     served(known, wire.dumps(body(3)))
-    reading = known.read("one", wire.dumps(body(4)))
+    reading = read(known, wire.dumps(body(4)))
     draft, digests = translate(reading.body, reading.prefix), reading.digests()
     old = draft.body["messages"][: 2 * 2]
     assert all(id(message) in digests._messages for message in old)
@@ -126,9 +131,9 @@ def test_under_other_tools_or_another_system_text_nothing_is_known(change: Any) 
 def test_projects_and_protocols_are_apart() -> None:
     known = KnownPrefixes(60)
     served(known, wire.dumps(body(3)), "one")
-    assert not is_known(known.read("two", wire.dumps(body(3))))
+    assert not is_known(known.read("two", wire.dumps(body(3)), PREFIX_FORM))
     foreign = {**body(3), "input": body(3)["messages"]}
-    assert not is_known(known.read("one", wire.dumps(foreign), RESPONSES))
+    assert not is_known(known.read("one", wire.dumps(foreign), openai_responses.PREFIX_FORM))
 
 
 def test_numbers_and_truth_are_not_confused() -> None:
@@ -139,8 +144,8 @@ def test_numbers_and_truth_are_not_confused() -> None:
         result = {"role": "tool", "tool_call_id": "a", "content": "x"}
         data = wire.dumps(body(0, start=[*start, result, *turn(1)]))
         reading = served(known, data)
-        read = translate(reading.body, reading.prefix).body["messages"][1]["content"][0]["input"]
-        assert wire.dumps(read) == wire.dumps({"line": value})
+        sent = translate(reading.body, reading.prefix).body["messages"][1]["content"][0]["input"]
+        assert wire.dumps(sent) == wire.dumps({"line": value})
 
 
 BROKEN = [
@@ -160,7 +165,7 @@ def test_what_is_broken_is_refused_in_the_same_words(data: bytes) -> None:
     with pytest.raises(InvalidRequestError) as plain:
         wire.loads_object(data)
     with pytest.raises(InvalidRequestError) as caught:
-        KnownPrefixes(60).read("one", data)
+        read(KnownPrefixes(60), data)
     assert caught.value.message == plain.value.message
 
 
@@ -172,7 +177,7 @@ def test_a_request_that_is_broken_behind_what_is_known_is_refused_in_the_same_wo
         with pytest.raises(InvalidRequestError) as plain:
             wire.loads_object(data)
         with pytest.raises(InvalidRequestError) as caught:
-            known.read("one", data)
+            read(known, data)
         assert caught.value.message == plain.value.message
 
 
@@ -187,9 +192,9 @@ def test_a_body_that_differs_anywhere_is_read_as_it_is(turns: int, place: int, p
         plain = wire.loads_object(changed)
     except InvalidRequestError:
         with pytest.raises(InvalidRequestError):
-            known.read("one", changed)
+            read(known, changed)
     else:
-        assert known.read("one", changed).body == plain
+        assert read(known, changed).body == plain
 
 
 ODD = [
@@ -216,7 +221,7 @@ def test_what_is_odd_is_read_as_everywhere(odd: bytes) -> None:
     data = odd % wire.dumps(body(3))[1:-1]
     known = KnownPrefixes(60)
     served(known, wire.dumps(body(3)))
-    assert outcome(lambda: known.read("one", data).body) == outcome(lambda: wire.loads_object(data))
+    assert outcome(lambda: read(known, data).body) == outcome(lambda: wire.loads_object(data))
 
 
 def test_numbers_are_read_alike_beside_what_is_no_text() -> None:
@@ -227,15 +232,15 @@ def test_numbers_are_read_alike_beside_what_is_no_text() -> None:
     for first, second in ((whole, broken), (broken, whole)):
         known = KnownPrefixes(60)
         served(known, first)
-        read = known.read("one", second).body
-        assert wire.dumps_sorted(read) == wire.dumps_sorted(wire.loads(second))
+        again = read(known, second).body
+        assert wire.dumps_sorted(again) == wire.dumps_sorted(wire.loads(second))
 
 
 def test_half_a_surrogate_pair_is_read_as_everywhere() -> None:
     known = KnownPrefixes(60)
     served(known, wire.dumps(body(2)))
     data = wire.dumps(body(3)).replace(b'"auto"', b'"\\ud83d"')
-    assert known.read("one", data).body["model"] == "\ud83d"
+    assert read(known, data).body["model"] == "\ud83d"
 
 
 def test_it_is_forgotten_in_time() -> None:
@@ -243,11 +248,11 @@ def test_it_is_forgotten_in_time() -> None:
     known = KnownPrefixes(60, clock=clock)
     served(known, wire.dumps(body(2)))
     clock.now = 59.0
-    assert is_known(known.read("one", wire.dumps(body(2))))
+    assert is_known(read(known, wire.dumps(body(2))))
     clock.now = 118.0
-    assert is_known(known.read("one", wire.dumps(body(2))))
+    assert is_known(read(known, wire.dumps(body(2))))
     clock.now = 178.0
-    assert not is_known(known.read("one", wire.dumps(body(2))))
+    assert not is_known(read(known, wire.dumps(body(2))))
     assert len(known) == 0
     served(known, wire.dumps(body(2)))
     clock.now = 238.0
@@ -258,12 +263,12 @@ def test_it_is_forgotten_in_time() -> None:
 def test_the_same_request_twice_at_once_is_kept_once() -> None:
     known = KnownPrefixes(60)
     data = wire.dumps(body(3))
-    readings = [known.read("one", data) for _ in range(3)]
+    readings = [read(known, data) for _ in range(3)]
     for reading in readings:
         translate(reading.body, reading.prefix)
         known.keep(reading, reading.digests())
     assert len(known) == 1
-    assert is_known(known.read("one", data))
+    assert is_known(read(known, data))
 
 
 def test_the_least_used_go_first() -> None:
@@ -273,7 +278,7 @@ def test_the_least_used_go_first() -> None:
     served(known, bodies[1])
     served(known, bodies[0])
     served(known, bodies[2])
-    assert [is_known(known.read("one", data)) for data in bodies] == [True, False, True]
+    assert [is_known(read(known, data)) for data in bodies] == [True, False, True]
 
 
 def test_they_stay_within_their_bytes() -> None:
