@@ -8,7 +8,6 @@ called when its client leaves: by ASGI's messages alone that takes a task for ea
 import asyncio
 import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
 from uvicorn._types import ASGI3Application, ASGISendEvent, HTTPResponseStartEvent
 from uvicorn.protocols.http.httptools_impl import (
@@ -24,7 +23,8 @@ client leaves before its answer is complete; None takes it back."""
 OnDisconnect = Callable[[Callable[[], None] | None], None]
 
 _NOT_IN_NAMES = re.compile(rb"[^!#$%&'*+.^_`|~0-9A-Za-z-]")  # RFC 9110, 5.6.2
-_NOT_IN_VALUES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_NOT_IN_HEADS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
+_KNOWN_NAMES = 1024
 _NO_BODY = frozenset({204, 304})
 
 
@@ -87,24 +87,28 @@ class LiveCycle(RequestResponseCycle):
         """Note status and headers: one system call sends them and what comes at once."""
         status = message["status"]
         headers = [*self.default_headers, *message.get("headers", ())]
-        if _NOT_IN_VALUES.search(b" ".join([value for _, value in headers])):
-            raise RuntimeError("a value of a response header has control characters")
-        content = [STATUS_LINE[status]]
+        content, lines = [STATUS_LINE[status]], len(headers) + 2
         for name, value in headers:
-            beginning, is_framing = _beginning(name)
+            beginning, is_framing = _BEGINNINGS[name]
             content += (beginning, value, b"\r\n")
             if is_framing:
                 self._note_framing(beginning, value)
         if not self.keep_alive and b"connection: " not in content:
             content.append(b"connection: close\r\n")
+            lines += 1
         if self.chunked_encoding is None and self._may_have_body(status):
             self.chunked_encoding = True
             content.append(b"transfer-encoding: chunked\r\n")
+            lines += 1
         content.append(b"\r\n")
+        head = b"".join(content)
+        if head.count(b"\n") != lines or _NOT_IN_HEADS.search(head):
+            raise RuntimeError("a value of a response header has control characters")
         self.response_started = True
         self.waiting_for_100_continue = False
-        self._head = b"".join(content)
-        asyncio.get_running_loop().call_soon(self._send_head)
+        self._head = head
+        if self.chunked_encoding:  # else its body is there already, and about to be sent
+            asyncio.get_running_loop().call_soon(self._send_head)
 
     def _send_head(self) -> None:
         """Send the head alone where no body came at once."""
@@ -159,13 +163,20 @@ class LiveCycle(RequestResponseCycle):
 _FRAMING: Sequence[bytes] = (b"content-length", b"transfer-encoding", b"connection")
 
 
-@lru_cache(maxsize=1024)
-def _beginning(name: bytes) -> tuple[bytes, bool]:
-    """How the line of a header begins; and whether the header tells of the framing.
+class _Beginnings(dict[bytes, tuple[bytes, bool]]):
+    """How the line of each header begins; and whether the header tells of the framing.
 
     Raises RuntimeError for what is no name.
     """
-    if not name or _NOT_IN_NAMES.search(name):
-        raise RuntimeError("the name of a response header is none")
-    name = name.lower()
-    return name + b": ", name in _FRAMING
+
+    def __missing__(self, name: bytes) -> tuple[bytes, bool]:
+        if not name or _NOT_IN_NAMES.search(name):
+            raise RuntimeError("the name of a response header is none")
+        lower = name.lower()
+        beginning = (lower + b": ", lower in _FRAMING)
+        if len(self) < _KNOWN_NAMES:
+            self[name] = beginning
+        return beginning
+
+
+_BEGINNINGS = _Beginnings()

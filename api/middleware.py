@@ -3,7 +3,6 @@
 Pure ASGI: one BaseHTTPMiddleware costs more CPU than the whole rest of a small request.
 """
 
-import os
 import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,7 +11,8 @@ from api.errors import error_response
 from gateway.config import Settings
 from gateway.context import RequestContext
 from gateway.errors import GatewayError
-from gateway.security.origin import check_origin
+from gateway.ids import random_hex
+from gateway.security.origin import OriginLock
 from gateway.telemetry.logs import log_refused
 
 
@@ -24,13 +24,13 @@ class Edge:
 
     def __init__(self, settings: Settings) -> None:
         self.is_draining = False
-        self._settings = settings
+        self._lock = OriginLock(settings)
         self._gateway_header = (b"x-gateway", settings.gateway_name.encode("ascii"))
 
     def enter(self, scope: Scope) -> RequestContext:
         """The context of a new HTTP request, put into its scope."""
         context = RequestContext(
-            request_id="req_" + os.urandom(12).hex(),
+            request_id="req_" + random_hex(24),
             endpoint=scope["path"],
             headers=_headers(scope),
             received_at=time.monotonic(),
@@ -40,7 +40,7 @@ class Edge:
 
     def check(self, context: RequestContext) -> None:
         """Refuse what did not come through the front door. Raises PermissionDeniedError."""
-        check_origin(context.headers, self._settings)
+        self._lock.check(context.headers)
 
     def sign(self, message: Message, context: RequestContext) -> None:
         """Put the headers of every answer into the message that begins one."""
@@ -83,8 +83,12 @@ class EdgeMiddleware:
 
 def _headers(scope: Scope) -> dict[str, str]:
     """The request's headers by lower-case name; repeated ones are joined as HTTP says."""
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
+    given = scope["headers"]
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in given}
+    if len(headers) == len(given):
+        return headers
+    headers.clear()
+    for raw_name, raw_value in given:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers

@@ -16,7 +16,7 @@ from gateway.protocols.background import CHAT
 from gateway.storage.background_store import BackgroundRow
 from gateway.wire import JSONObject
 
-_CREATE = LiveEndpoint("/v1/chat/completions", "background.open_chat")
+_CREATE = LiveEndpoint("/v1/chat/completions", lambda services: services.background.open_chat)
 
 ROUTES = [
     Route("/v1/chat/completions", _CREATE),

@@ -4,6 +4,6 @@ from starlette.routing import Route
 
 from api.live_endpoint import LiveEndpoint
 
-_ENDPOINT = LiveEndpoint("/v1/embeddings", "embeddings.open_embeddings")
+_ENDPOINT = LiveEndpoint("/v1/embeddings", lambda services: services.embeddings.open_embeddings)
 
 ROUTES = [Route("/v1/embeddings", _ENDPOINT), Route("/embeddings", _ENDPOINT)]

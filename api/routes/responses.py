@@ -15,8 +15,10 @@ from gateway.protocols.background import RESPONSES
 from gateway.storage.background_store import BackgroundRow
 from gateway.wire import JSONObject
 
-_CREATE = LiveEndpoint("/v1/responses", "background.open_response")
-_COUNT = LiveEndpoint("/v1/responses/input_tokens", "responses.open_input_tokens")
+_CREATE = LiveEndpoint("/v1/responses", lambda services: services.background.open_response)
+_COUNT = LiveEndpoint(
+    "/v1/responses/input_tokens", lambda services: services.responses.open_input_tokens
+)
 
 ROUTES = [
     Route("/v1/responses", _CREATE),

@@ -4,4 +4,4 @@ from starlette.routing import Route
 
 from api.live_endpoint import LiveEndpoint
 
-ROUTES = [Route("/chat", LiveEndpoint("/chat", "chat.open_simple_chat"))]
+ROUTES = [Route("/chat", LiveEndpoint("/chat", lambda services: services.chat.open_simple_chat))]

@@ -182,10 +182,13 @@ class Account(Struct):
         """The upstream's first event is here: journal what the prompt costs."""
         self._began_at = time.monotonic()
         self._first_token_ms = (self._began_at - self.context.received_at) * 1000
-        if meter.started and not self._is_free:
-            on_begin, self.on_begin = self.on_begin, None  # it holds the whole conversation
-            if on_begin is not None:
-                on_begin(meter.prompt_tokens)
+        if not meter.started or self._is_free:
+            return
+        on_begin, self.on_begin = self.on_begin, None  # it holds the whole conversation
+        if on_begin is not None:
+            on_begin(meter.prompt_tokens)
+        # Of an answer that is there already, and leaves in one piece, the end is journaled next.
+        if self.opened.stream or not meter.completed:
             self.accounting.journal.start(
                 self.opened.event_id,
                 meter,
@@ -215,8 +218,7 @@ class Account(Struct):
             outcome = Outcome("aborted", _CLIENT_CLOSED, error_code="client_left")
         else:
             outcome = Outcome("ok", 200, stop_reason=meter.stop_reason)
-        if estimated:
-            outcome = replace(outcome, estimated=True)
+        outcome.estimated = estimated
         self._close(usage, self._served_model(meter), outcome)
         if self.begun is not None:
             self._report(self.begun, failure, cut)
@@ -240,15 +242,10 @@ class Account(Struct):
         known = accounting.catalog.find(model)
         cost = _FREE if self._is_free else cost_usd(known, usage)
         savings = None if self._is_free else savings_of(known, usage, self.opened.reduction)
-        outcome = replace(
-            outcome,
-            model=model,
-            upstream=self._served_upstream,
-            cost_usd=cost,
-            price_date=None if cost is None else accounting.catalog.collected_on,
-            latency_ms=seconds * 1000,
-            first_token_ms=self._first_token_ms,
-        )
+        outcome.model, outcome.upstream = model, self._served_upstream
+        outcome.cost_usd = cost
+        outcome.price_date = None if cost is None else accounting.catalog.collected_on
+        outcome.latency_ms, outcome.first_token_ms = seconds * 1000, self._first_token_ms
         accounting.journal.close(close_event(self.opened, outcome, usage, ledger_of(savings)))
         if self.reservation is not None:
             self.reservation.settle(_all_tokens(usage), micro_dollars(float(cost or 0)))

@@ -58,7 +58,7 @@ class UpstreamCall(Struct, frozen=True):
     its upstream. `client_retries` is how often the client has repeated it already; `repair` offers
     another body after a refusal that the gateway itself has caused. `context` is None for what no
     client asked. An answer that has not begun `hedge_after_seconds` later is asked for a second
-    time, 0 for never.
+    time, 0 for never. `joins`: the answer is of use as a whole only, see `join_deltas`.
     """
 
     path: str
@@ -68,6 +68,7 @@ class UpstreamCall(Struct, frozen=True):
     family: str = "other"
     affinity: str = ""
     streamed: bool = True
+    joins: bool = False
     hedge_after_seconds: float = 0.0
     client_retries: int = 0
     repair: Callable[[UpstreamError], Repair | None] = no_repair
@@ -91,7 +92,9 @@ class FailedAttempt(Struct, frozen=True):
 class AnswerBody(Protocol):
     """The rest of an answer, see `UpstreamResponse`."""
 
-    headers: Mapping[str, str]
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Its headers by lower-case name."""
 
     async def read(self) -> bytes:
         """All bytes that have arrived since the last call, at least one; b"" at the end."""
@@ -295,7 +298,13 @@ class Attempts(Struct):
                 said = await response.read_all(_ERROR_BODY_LIMIT_BYTES)
                 raise self.error_of(response.status, response.headers, said)
             begun = Begun(
-                response, SSEFramer(), [], b"", attempt, upstream=upstream.name, passage=passage
+                response,
+                SSEFramer(joins=call.joins),
+                [],
+                b"",
+                attempt,
+                upstream=upstream.name,
+                passage=passage,
             )
             if call.streamed:
                 await _first_event(begun, upstream.transport.first_byte_seconds)

@@ -7,6 +7,7 @@ here is what the worker has written; no request of a client ever makes an answer
 import contextlib
 import hashlib
 import os
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 
 from gateway import wire
@@ -83,11 +84,11 @@ class BackgroundResponses(Struct, frozen=True):
                 return await self._accept(context, RESPONSES, asked, body)
         return await self.responses.open_response(context, body)
 
-    async def open_chat(self, context: RequestContext, body: bytes) -> LiveReply:
+    def open_chat(self, context: RequestContext, body: bytes) -> Awaitable[LiveReply]:
         """The reply to `POST /v1/chat/completions`."""
         if "prefer" in context.headers and _prefers_async(context.headers["prefer"]):
-            return await self._accept(context, CHAT, wire.loads_object(body), body)
-        return await self.chat.open_chat(context, body)
+            return self._accept(context, CHAT, wire.loads_object(body), body)
+        return self.chat.open_chat(context, body)
 
     async def _accept(
         self, context: RequestContext, endpoint: str, asked: JSONObject, data: bytes

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from functools import partial
 
 from gateway import wire
 from gateway.catalog.models import Model
@@ -22,7 +21,9 @@ from gateway.protocols.simple_chat import chat_body, plain_answer
 from gateway.structs import Struct, replace
 from gateway.wire import JSONObject
 
-Read = Callable[[bytes], Reading]
+Read = Callable[[str, bytes], Reading]
+"""Reads the body of a project's request. Raises InvalidRequestError when it is no JSON object."""
+
 Render = Callable[[JSONObject], JSONObject]
 
 
@@ -34,15 +35,16 @@ class ChatPipeline(Struct, frozen=True):
 
     async def open_chat(self, context: RequestContext, body: bytes) -> Reply:
         """The reply to an OpenAI chat completion."""
-        return await self._open(context, body, self._read(context), None)
+        account, started = await self._begin(context, body, self._read)
+        return _chat_reply(context, account, started)
 
     async def open_simple_chat(self, context: RequestContext, body: bytes) -> Reply:
         """The reply to `POST /chat`."""
-        return await self._open(context, body, _plain_chat, plain_answer)
+        account, started = await self._begin(context, body, _plain_chat)
+        return _chat_reply(context, account, started, plain_answer)
 
-    def _read(self, context: RequestContext) -> Read:
-        project = context.known_caller().project.id
-        return partial(self.live.prefixes.read, project, form=PREFIX_FORM)
+    def _read(self, project: str, body: bytes) -> Reading:
+        return self.live.prefixes.read(project, body, PREFIX_FORM)
 
     def check(self, body: bytes) -> None:
         """Raises InvalidRequestError and ModelNotFoundError for what would be refused later."""
@@ -50,7 +52,7 @@ class ChatPipeline(Struct, frozen=True):
 
     async def open_kept(self, context: RequestContext, body: bytes, kept: KeptAs) -> KeptReply:
         """The reply to a chat completion that is promised under an id."""
-        account, started = await self._begin(context, body, self._read(context))
+        account, started = await self._begin(context, body, self._read)
         plan = replace(started.prepared.plan, completion_id=kept.id)
         translator = ChatStream(plan, kept.created_at, kept.id)
 
@@ -61,23 +63,13 @@ class ChatPipeline(Struct, frozen=True):
         account.began(translator.meter)
         return reply
 
-    async def _open(
-        self,
-        context: RequestContext,
-        body: bytes,
-        read: Read,
-        render: Render | None,
-    ) -> Reply:
-        account, started = await self._begin(context, body, read)
-        return _chat_reply(context, account, started, render)
-
     async def _begin(
         self, context: RequestContext, body: bytes, read: Read
     ) -> tuple[Account, Started]:
         live = self.live
 
         async def prepare(instead: Model | None) -> Prepared:
-            reading = read(body)
+            reading = read(context.known_caller().project.id, body)
             draft = translate(reading.body, reading.prefix)
             digests = reading.digests()
             prepared = await live.prepared(context, draft, PLAINLY, instead, digests)
@@ -92,7 +84,7 @@ def _chat_reply(
     context: RequestContext,
     account: Account,
     started: Started,
-    render: Render | None,
+    render: Render | None = None,
 ) -> Reply:
     """The reply in the form the client asked for, with the events so far already in it."""
     plan, created = started.prepared.plan, int(time.time())
@@ -113,7 +105,7 @@ def _chat_reply(
     return AssembledReply(begun, assembler, whole, account.settle, listener)
 
 
-def _plain_chat(body: bytes) -> Reading:
+def _plain_chat(_: str, body: bytes) -> Reading:
     return Reading(chat_body(wire.loads_object(body)))
 
 

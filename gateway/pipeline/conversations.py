@@ -3,7 +3,6 @@
 import hashlib
 import time
 from collections.abc import Callable
-from functools import partial
 
 from gateway.catalog.models import Model
 from gateway.context import Caller, RequestContext
@@ -20,7 +19,7 @@ from gateway.reduction.holdout import is_held_out
 from gateway.reduction.lifetime import SHORT_SECONDS
 from gateway.reduction.log_store import Log, LogStore
 from gateway.reduction.pass_guard import PassGuard
-from gateway.reduction.reduce import Known, Reduction
+from gateway.reduction.reduce import Known, Reduction, everything_allowed
 from gateway.reduction.report import Technique
 from gateway.reduction.rewriting import Rewriter
 from gateway.reduction.state import (
@@ -196,7 +195,7 @@ class Conversation:
             known,
             model,
             has_tools=bool(draft.body.get("tools")),
-            allowed=partial(self._allowed, seed),
+            allowed=self._judged(seed),
         )
         if self.reduction.passes.append_log and not self.reduction.has_tools:
             await self._continue_log(draft)
@@ -208,10 +207,13 @@ class Conversation:
             return self._found.state.held_out
         return is_held_out(seed, self.project.id, share)
 
-    def _allowed(self, seed: bytes, technique: Technique) -> bool:
-        """True when a conversation that begins now may use the pass."""
+    def _judged(self, seed: bytes) -> Callable[[Technique], bool]:
+        """Tells which passes a conversation that begins now may use."""
         guard = self._conversations.guard
-        return guard is None or guard.allowed(self.project.id, self._client, technique, seed)
+        if guard is None or guard.allows_everything:
+            return everything_allowed
+        project, client = self.project.id, self._client
+        return lambda technique: guard.allowed(project, client, technique, seed)
 
     async def _continue_log(self, draft: Draft) -> None:
         """Put the log in the place of the client's messages, or begin one with these."""

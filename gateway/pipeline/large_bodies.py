@@ -5,8 +5,8 @@ take much memory, and end together instead of one after the other; the CPU that 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 _LARGE_BYTES = 64 * 1024
 _AT_ONCE = 3  # one at work while others wait for what is known of their conversations
@@ -20,9 +20,12 @@ class LargeBodies:
     def __init__(self, at_once: int = _AT_ONCE) -> None:
         self._places = asyncio.Semaphore(at_once)
 
-    async def read(self, body: bytes, work: Callable[[], Awaitable[Result]]) -> Result:
+    def read(
+        self, body: bytes, work: Callable[[], Coroutine[Any, Any, Result]]
+    ) -> Coroutine[Any, Any, Result]:
         """What `work` makes of `body`, when it is its turn; a small one has no turn to wait for."""
-        if len(body) < _LARGE_BYTES:
-            return await work()
+        return work() if len(body) < _LARGE_BYTES else self._in_turn(work)
+
+    async def _in_turn(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
         async with self._places:
             return await work()

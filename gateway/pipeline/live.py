@@ -1,8 +1,9 @@
 """The steps every live request takes, from its key to the first event of the upstream."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
+from typing import Any
 
 from gateway import wire
 from gateway.catalog.models import Model
@@ -77,7 +78,7 @@ class Prepared(Struct, frozen=True):
         return self.keepable.body["messages"] if self.keepable is not None else []
 
 
-Prepare = Callable[[Model | None], Awaitable[Prepared]]
+Prepare = Callable[[Model | None], Coroutine[Any, Any, Prepared]]
 """Prepares a request, for the model it asks for or for another one."""
 
 
@@ -260,6 +261,7 @@ class LivePipeline(Struct, frozen=True):
             body=body,
             headers=_HEADERS if beta is None else {**_HEADERS, "anthropic-beta": beta},
             repair=repairs_of(fitted, finished, partial(turns.repaired, model=model)),
+            joins=not fitted.reply.stream,
         )
         return Prepared(
             fitted.reply,

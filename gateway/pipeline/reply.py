@@ -1,6 +1,6 @@
 """The answer to one live request: relayed or assembled, then settled exactly once."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import ClassVar, Protocol
 
 from gateway.context import RequestContext
@@ -44,7 +44,7 @@ class LiveReply(Protocol):
 class LiveOpener(Protocol):
     """Does everything up to the first event of the upstream."""
 
-    async def __call__(self, context: RequestContext, body: bytes) -> LiveReply:
+    def __call__(self, context: RequestContext, body: bytes) -> Awaitable[LiveReply]:
         """The reply. Raises GatewayError while an HTTP status can still be given."""
 
 

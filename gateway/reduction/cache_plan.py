@@ -45,10 +45,10 @@ class Layout(Struct, frozen=True):
 
 def lay_out(body: JSONObject, digests: BlockDigests) -> Layout:
     """The layout of a body in the Messages form whose contents are lists of blocks."""
-    tools = digests.look_all(body.get("tools") or ())
-    system = digests.look_all(body.get("system") or ())
-    tools_bytes = sum(each.size for each in tools)
-    head_bytes = tools_bytes + sum(each.size for each in system)
+    tools, system = body.get("tools") or (), body.get("system") or ()
+    head = digests.look_all([*tools, *system])
+    sizes = [each.size for each in head]
+    tools_bytes, head_bytes = sum(sizes[: len(tools)]), sum(sizes)
     blocks: list[JSONObject] = []
     places: list[tuple[int, int]] = []
     for number, message in enumerate(body["messages"]):
@@ -63,7 +63,7 @@ def lay_out(body: JSONObject, digests: BlockDigests) -> Layout:
         ends=list(accumulate([each.size for each in known], initial=head_bytes))[1:],
         tools_bytes=tools_bytes,
         head_bytes=head_bytes,
-        setting=digest(b"".join([each.whole for each in (*tools, *system)])),
+        setting=digest(b"".join([each.whole for each in head])),
         marked=_count_marks(body, blocks),
     )
 

@@ -19,6 +19,9 @@ class _Counts(Struct):
     continued: float = 0.0
 
 
+_NONE_YET = _Counts()
+
+
 class Continuations:
     """Counts in this process, by project and client."""
 
@@ -38,15 +41,19 @@ class Continuations:
 
     def chance(self, project: str, client: str) -> float:
         """How likely the next first turn is continued."""
-        counts = self._counts.get((project, client), _Counts())
+        counts = self._counts.get((project, client), _NONE_YET)
         chance = (counts.continued + _PRIOR_CONTINUED) / (counts.begun + _PRIOR_BEGUN)
         return min(chance, 1.0)
 
     def _of(self, project: str, client: str) -> _Counts:
-        counts = self._counts.setdefault((project, client), _Counts())
-        self._counts.move_to_end((project, client))
-        if len(self._counts) > _MOST_CLIENTS:
-            self._counts.popitem(last=False)
+        name = (project, client)
+        counts = self._counts.get(name)
+        if counts is None:
+            counts = self._counts[name] = _Counts()
+            if len(self._counts) > _MOST_CLIENTS:
+                self._counts.popitem(last=False)
+        else:
+            self._counts.move_to_end(name)
         return counts
 
 

@@ -67,6 +67,11 @@ class PassGuard:
         self._standing: OrderedDict[tuple[str, str, str], dict[str, float]] = OrderedDict()
         self._off: frozenset[Cell] = frozenset()
 
+    @property
+    def allows_everything(self) -> bool:
+        """True while no pass is off anywhere."""
+        return not self._off
+
     def allowed(self, project: str, client: str, technique: str, conversation: bytes) -> bool:
         """True when a new conversation may use the pass; keep the answer for all its requests.
 

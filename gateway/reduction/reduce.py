@@ -236,6 +236,8 @@ class Reduction:
         cache, known = self._policy.cache, self._known
         if not cache.enabled or known.one_shot or known.held_out:
             return False
+        if layout.size < self._model.cache_minimum_tokens * self._bytes_per_token():
+            return False  # the API keeps nothing so short
         only_theirs = cache.client_marks == "keep" and layout.marked > 0
         return not (known.cache_explicit or only_theirs)
 

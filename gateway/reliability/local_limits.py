@@ -176,5 +176,8 @@ class LocalLimits:
 
 def tightest(allowances: Iterable[Allowance | None]) -> Allowance | None:
     """The allowance with the least left; None when nothing is counted."""
-    counted = [each for each in allowances if each is not None]
-    return min(counted, key=lambda each: each.remaining) if counted else None
+    least = None
+    for each in allowances:
+        if each is not None and (least is None or each.remaining < least.remaining):
+            least = each
+    return least

@@ -12,7 +12,7 @@ from gateway.routing.outcomes import OutcomeSnapshot, failed_results, request_ma
 from gateway.routing.rules import wants_heavy
 from gateway.routing.scoring import Score, score_of
 from gateway.routing.stickiness import Sticky, Switch, is_repeat, noted, weigh_switch
-from gateway.routing.task_features import TaskFeatures, read_features
+from gateway.routing.task_features import TaskFeatures, read_class, read_features
 from gateway.structs import Struct, field, replace
 from gateway.wire import JSONObject
 
@@ -98,7 +98,7 @@ class Router(Struct, frozen=True):
         if sticky is not None and sticky.model == route.model.id:
             name, kept = sticky.task_class, sticky
         else:
-            name = read_features(draft.body).task_class
+            name = read_class(draft.body)
             kept = _sticky(draft, route.model, route.reason, name, newest)
         return Decision(route, kept, None, (route.reason,), name)
 

@@ -72,30 +72,57 @@ class TaskFeatures(Struct, frozen=True):
     is_small: bool = False
 
 
+class _Task(Struct, frozen=True):
+    """What the user asks for, as far as it is read; `distinct` are its words in lower case."""
+
+    text: str
+    prose: str
+    prose_chars: int
+    distinct: set[str]
+    classes: tuple[TaskClass, ...]
+    task_class: TaskClass
+
+
 def read_features(body: JSONObject) -> TaskFeatures:
     """The features of a request in the Messages form."""
+    task = _read_task(body)
+    distinct = task.distinct
+    return TaskFeatures(
+        task_class=task.task_class,
+        classes=task.classes,
+        chars=task.prose_chars,
+        code_chars=len(task.text) - task.prose_chars,
+        tools=len(body.get("tools") or ()),
+        files=sum(1 for word in distinct if "." in word and _FILE.match(word)),
+        traces=_traces(task.text[: 6 * _HEAD_CHARS], distinct),
+        steps=_steps(task.prose),
+        languages=tuple(sorted(distinct & LANGUAGES)),
+        is_small=task.prose_chars <= _SMALL_CHARS and not distinct.isdisjoint(SMALL_WORDS),
+    )
+
+
+def read_class(body: JSONObject) -> TaskClass:
+    """The class alone: all there is to know where the model is not ours to choose."""
+    return _read_task(body).task_class
+
+
+def _read_task(body: JSONObject) -> _Task:
     text = newest_text(body["messages"])
-    prose, code_chars = _without_code(text)
+    prose = _without_code(text)
     prose_chars = len(prose)
     if prose_chars > _HEAD_CHARS + _TAIL_CHARS:
         prose = f"{prose[:_HEAD_CHARS]}\n{prose[-_TAIL_CHARS:]}"
     words = prose.lower().translate(_PUNCTUATION).replace(". ", " ").rstrip(" .").split()
     distinct = set(words)
     weights = _weights(words, distinct, _system_head(body.get("system")))
-    # Of equal weights the dearer class counts, in every process alike: sets have no order.
-    classes = tuple(sorted(weights, key=lambda name: (-weights[name], TASK_CLASSES.index(name))))
-    return TaskFeatures(
-        task_class=_class_of(weights, classes, words, prose),
-        classes=classes,
-        chars=prose_chars,
-        code_chars=code_chars,
-        tools=len(body.get("tools") or ()),
-        files=sum(1 for word in distinct if "." in word and _FILE.match(word)),
-        traces=_traces(text[: 6 * _HEAD_CHARS], distinct),
-        steps=_steps(prose),
-        languages=tuple(sorted(distinct & LANGUAGES)),
-        is_small=prose_chars <= _SMALL_CHARS and not distinct.isdisjoint(SMALL_WORDS),
-    )
+    classes = tuple(weights)
+    if len(classes) > 1:
+        # Of equal weights the dearer class counts, in every process alike: sets have no order.
+        classes = tuple(
+            sorted(classes, key=lambda name: (-weights[name], TASK_CLASSES.index(name)))
+        )
+    task_class = _class_of(weights, classes, words, prose)
+    return _Task(text, prose, prose_chars, distinct, classes, task_class)
 
 
 def newest_text(messages: list[JSONObject]) -> str:
@@ -129,12 +156,11 @@ def _task(text: str) -> str:
     return text[begin + len("<task>") : end if end > 0 else None]
 
 
-def _without_code(text: str) -> tuple[str, int]:
-    """The text without what stands in code fences, and how long that was."""
+def _without_code(text: str) -> str:
+    """The text without what stands in code fences."""
     if "```" not in text:
-        return text, 0
-    prose = "\n".join(text[:_READ_CHARS].split("```")[::2])
-    return prose, len(text) - len(prose)
+        return text
+    return "\n".join(text[:_READ_CHARS].split("```")[::2])
 
 
 def _system_head(system: JSON) -> str:

@@ -17,22 +17,31 @@ _ASSERTION = "cf-access-jwt-assertion"
 _SERVICE_TOKEN = ("cf-access-client-id", "cf-access-client-secret")
 
 
-def check_origin(headers: Mapping[str, str], settings: Settings) -> None:
-    """Refuse a request that did not come through the front door; header names in lower case.
+class OriginLock:
+    """What the settings ask of every request, read once."""
 
-    Raises PermissionDeniedError.
-    """
-    expected = settings.origin_secret
-    if expected is not None and not same_secret(
-        headers.get("x-origin-secret", ""), expected.get_secret_value()
-    ):
-        raise PermissionDeniedError(
-            "This request did not come through the expected origin.", code="origin_denied"
-        )
-    if settings.require_cf_access_headers and not _has_access_headers(headers):
-        raise PermissionDeniedError(
-            "This request did not come through Cloudflare Access.", code="origin_denied"
-        )
+    __slots__ = ("_needs_access", "_secret")
+
+    def __init__(self, settings: Settings) -> None:
+        secret = settings.origin_secret
+        self._secret = secret.get_secret_value() if secret is not None else None
+        self._needs_access = settings.require_cf_access_headers
+
+    def check(self, headers: Mapping[str, str]) -> None:
+        """Refuse a request that did not come through the front door; header names in lower case.
+
+        Raises PermissionDeniedError.
+        """
+        if self._secret is not None and not same_secret(
+            headers.get("x-origin-secret", ""), self._secret
+        ):
+            raise PermissionDeniedError(
+                "This request did not come through the expected origin.", code="origin_denied"
+            )
+        if self._needs_access and not _has_access_headers(headers):
+            raise PermissionDeniedError(
+                "This request did not come through Cloudflare Access.", code="origin_denied"
+            )
 
 
 def _has_access_headers(headers: Mapping[str, str]) -> bool:

@@ -11,6 +11,7 @@ import httptools
 
 _READ_BUFFER_BYTES = 2**18  # pause the upstream once a slow client leaves this much unread
 _FIRST_FINAL_STATUS = 200
+_FRAMING = frozenset({"content-length", "transfer-encoding"})
 
 
 class ConnectionCutError(OSError):
@@ -20,33 +21,38 @@ class ConnectionCutError(OSError):
 class Answer:
     """The answer to one request, while it comes.
 
-    `headers` are by lower-case name, repeated ones joined. `complete` tells that its last byte has
-    come, `error` what went wrong before.
+    `raw_headers` are set with `status`. `complete` tells that its last byte has come, `error` what
+    went wrong before.
     """
 
     def __init__(self, connection: "HTTPConnection", idle_seconds: float) -> None:
         self.status = 0
-        self.headers: dict[str, str] = {}
+        self.raw_headers: list[tuple[bytes, bytes]] = []
         self.complete = False
         self.error: OSError | None = None
         self._connection = connection
         self._idle_seconds = idle_seconds
         self._pieces: list[bytes] = []
         self._size = 0
+        self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
-        self._waits_since = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self._until = 0.0
 
-    async def head(self, seconds: float) -> None:
-        """Waits so long for status and headers. Raises TimeoutError and other OSErrors."""
-        timer = asyncio.get_running_loop().call_later(seconds, self._come_too_late)
-        try:
-            while not self.status:
-                if self.error is not None:
-                    raise self.error
-                await self._wait()
-        finally:
-            timer.cancel()
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers by lower-case name, repeated ones joined; of a good answer nobody asks."""
+        headers: dict[str, str] = {}
+        for raw_name, raw_value in self.raw_headers:
+            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        return headers
+
+    async def head(self, deadline: float) -> None:
+        """Waits for status and headers. Raises TimeoutError and other OSErrors."""
+        while not self.status:
+            if self.error is not None:
+                raise self.error
+            await self._wait(deadline)
 
     async def read(self) -> bytes:
         """All bytes since the last call, at least one; b"" at the end.
@@ -54,8 +60,7 @@ class Answer:
         Raises TimeoutError after the idle limit and another OSError at a broken connection.
         """
         while not self._pieces and not self.complete and self.error is None:
-            self._watch_idle()
-            await self._wait()
+            await self._wait(self._loop.time() + self._idle_seconds)
         return self.arrived()
 
     def arrived(self) -> bytes:
@@ -72,7 +77,6 @@ class Answer:
 
     def abort(self) -> None:
         """Drops the connection unless the answer is complete. Idempotent."""
-        self._forget_timer()
         if not self.complete:
             self._connection.abort()
 
@@ -88,7 +92,6 @@ class Answer:
         """Nothing more will come: because all is here, or because of `error`."""
         if self.complete or self.error is not None:
             return
-        self._forget_timer()
         if error is None:
             self.complete = True
         else:
@@ -100,38 +103,23 @@ class Answer:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def _wait(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
+    def look(self, now: float) -> float | None:
+        """When to look again; None when nobody waits any more, or has just done so too long."""
+        if self._waiter is None:
+            return None
+        if now < self._until:
+            return self._until
+        self.end(TimeoutError("nothing came within the limit"))
+        return None
+
+    async def _wait(self, until: float) -> None:
+        self._until = until
+        self._connection.look_at(until)
+        self._waiter = self._loop.create_future()
         try:
             await self._waiter
         finally:
             self._waiter = None
-
-    def _watch_idle(self) -> None:
-        """One timer for many waits: it looks how long the newest has lasted."""
-        loop = asyncio.get_running_loop()
-        self._waits_since = loop.time()
-        if self._timer is None:
-            self._timer = loop.call_later(self._idle_seconds, self._tick)
-
-    def _tick(self) -> None:
-        self._timer = None
-        if self._waiter is None:
-            return
-        loop = asyncio.get_running_loop()
-        left = self._waits_since + self._idle_seconds - loop.time()
-        if left > 0:
-            self._timer = loop.call_later(left, self._tick)
-        else:
-            self.end(TimeoutError("nothing came within the idle limit"))
-
-    def _come_too_late(self) -> None:
-        self.end(TimeoutError("no answer within the limit"))
-
-    def _forget_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
 
 class HTTPConnection(asyncio.Protocol):
@@ -154,6 +142,8 @@ class HTTPConnection(asyncio.Protocol):
         self._paused = False
         self._done = False
         self._keeps_alive = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._looks_at = 0.0
 
     @property
     def is_open(self) -> bool:
@@ -181,6 +171,25 @@ class HTTPConnection(asyncio.Protocol):
             self._paused = False
             cast(asyncio.Transport, self._transport).resume_reading()
 
+    def look_at(self, moment: float) -> None:
+        """Look then, or before, whether who waits for the answer has waited too long.
+
+        One timer for all waits on the connection: it mostly finds that the newest has time left.
+        """
+        if self._timer is not None:
+            if self._looks_at <= moment:
+                return
+            self._timer.cancel()
+        self._looks_at = moment
+        self._timer = asyncio.get_running_loop().call_at(moment, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._answer is not None:
+            again = self._answer.look(asyncio.get_running_loop().time())
+            if again is not None:
+                self.look_at(again)
+
     # --- asyncio ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -207,10 +216,12 @@ class HTTPConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing more will come. An answer without a length ends here, any other is cut."""
         self._gone(self)
+        if self._timer is not None:
+            self._timer.cancel()
         answer, self._answer = self._answer, None
         if answer is None:
             return
-        has_length = "content-length" in answer.headers or "transfer-encoding" in answer.headers
+        has_length = not _FRAMING.isdisjoint(answer.headers)
         if answer.status and not has_length and exc is None:
             answer.end()
         else:
@@ -238,11 +249,7 @@ class HTTPConnection(asyncio.Protocol):
             return
         status = parser.get_status_code()
         if status >= _FIRST_FINAL_STATUS:
-            headers = answer.headers
-            for raw_name, raw_value in self._headers:
-                name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-                headers[name] = f"{headers[name]}, {value}" if name in headers else value
-            answer.status = status
+            answer.raw_headers, answer.status = self._headers, status
         self._headers = []
 
     def on_body(self, data: bytes) -> None:

@@ -32,7 +32,11 @@ class UpstreamResponse:
         self._answer = answer
         self._on_end: Callable[[], None] | None = on_end
         self.status = answer.status
-        self.headers: Mapping[str, str] = answer.headers
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers of the answer."""
+        return self._answer.headers
 
     async def read(self) -> bytes:
         """All bytes that have arrived since the last call, at least one; b"" at the end.
@@ -158,8 +162,7 @@ class UpstreamTransport:
     async def _answered(self, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """The answer to a request, its head read."""
         assert self._pool is not None  # noqa: S101 - `open` has looked
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + self.first_byte_seconds
+        deadline = asyncio.get_running_loop().time() + self.first_byte_seconds
         try:
             connection = self._pool.take_idle()
             if connection is None:
@@ -167,7 +170,7 @@ class UpstreamTransport:
                     connection = await self._pool.connect()
             answer = connection.send(self._head(path, len(body), headers), body, self._idle_seconds)
             try:
-                await answer.head(deadline - clock())
+                await answer.head(deadline)
             except BaseException:
                 answer.abort()
                 raise

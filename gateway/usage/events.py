@@ -7,13 +7,13 @@ A record is one JSON object on one line, its kind under "record":
     close   UsageEvent: all of it, under the names of the columns of `usage_events`
 """
 
-import os
 import time
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from operator import attrgetter
 from typing import Any, Literal, Protocol
 
+from gateway.ids import random_hex
 from gateway.structs import Struct, asdict, to_builtins
 from gateway.usage.prompt_reduction import (
     NOTHING_KNOWN,
@@ -124,7 +124,7 @@ class RequestOpened(Struct, frozen=True, tag_field="record", tag="open"):
     held_out: bool = False
 
 
-class Outcome(Struct, frozen=True):
+class Outcome(Struct):
     """How a request ended. `model` and `upstream` are those that served it.
 
     `cost_usd` is None when the price is unknown; `estimated` says that the output was counted by
@@ -215,7 +215,7 @@ _number_values = attrgetter(*_NUMBERS)
 
 def new_event_id() -> str:
     """A new id: 12 hex digits of milliseconds, so that ids sort by time, and 20 of chance."""
-    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+    return f"{time.time_ns() // 1_000_000:012x}{random_hex(20)}"
 
 
 def now() -> tuple[datetime, date]:

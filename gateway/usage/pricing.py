@@ -53,12 +53,21 @@ def factor_of(
     usage: UsageNumbers, *, batch: bool = False, fast: bool = False, us: bool = False
 ) -> Decimal:
     """What a price per million tokens is multiplied by to give the dollars of one token."""
+    return _factor(
+        fast or usage.speed == "fast",
+        us or usage.inference_geo == "us",
+        batch or usage.service_tier == "batch",
+    )
+
+
+@lru_cache(maxsize=8)
+def _factor(fast: bool, us: bool, batch: bool) -> Decimal:
     factor = _PER_TOKEN
-    if fast or usage.speed == "fast":
+    if fast:
         factor *= _FAST
-    if us or usage.inference_geo == "us":
+    if us:
         factor *= _US
-    if batch or usage.service_tier == "batch":
+    if batch:
         factor *= _BATCH
     return factor
 

@@ -9,6 +9,7 @@ from itertools import chain
 
 from gateway import wire
 from gateway.errors import UpstreamError
+from gateway.protocols.shared.joined_deltas import join_deltas
 
 MAX_EVENT_BYTES = 32 * 1024 * 1024  # the size of the largest request body the API takes
 
@@ -35,12 +36,13 @@ class SSEFramer:
     """Cuts a byte stream into events; one per stream, not thread-safe.
 
     Takes CR, LF and CRLF, comments, data over several lines, a byte order mark and events without
-    a name (the name is then the data's `type`).
+    a name (the name is then the data's `type`). `joins`: see `join_deltas`.
     """
 
-    __slots__ = ("_after_carriage_return", "_at_start", "_max_event_bytes", "_tail")
+    __slots__ = ("_after_carriage_return", "_at_start", "_joins", "_max_event_bytes", "_tail")
 
-    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES, *, joins: bool = False) -> None:
+        self._joins = joins
         self._tail = bytearray()
         self._at_start = True
         self._after_carriage_return = False
@@ -58,6 +60,8 @@ class SSEFramer:
         complete = self._complete(data)
         if not complete:
             return []
+        if self._joins:
+            complete = join_deltas(complete)
         found = _PLAIN_EVENT.findall(complete)
         framing = _PLAIN_FRAME_BYTES * len(found)
         if framing + sum(map(len, chain.from_iterable(found))) == len(complete):

@@ -10,6 +10,13 @@ import math
 from gateway.structs import Struct, field
 from gateway.wire import JSON, JSONObject
 
+_COMMON = frozenset(
+    {
+        *("input_tokens", "output_tokens", "cache_read_input_tokens"),
+        *("cache_creation", "cache_creation_input_tokens"),
+    }
+)
+
 CHARS_PER_TOKEN = 3.5  # English text and code; only used for answers that were cut
 
 
@@ -86,15 +93,20 @@ class UsageMeter(Struct):
     def _take(self, usage: JSON) -> None:
         if not isinstance(usage, dict):
             return
-        get = usage.get
-        self.input_tokens = _count(get("input_tokens"), self.input_tokens)
-        self.output_tokens = _count(get("output_tokens"), self.output_tokens)
-        # Most usage has not all of these, and it is read twice an answer.
+        # It is read twice an answer, and mostly it has not all of these.
+        if "input_tokens" in usage:
+            self.input_tokens = _count(usage["input_tokens"], self.input_tokens)
+        if "output_tokens" in usage:
+            self.output_tokens = _count(usage["output_tokens"], self.output_tokens)
         if "cache_read_input_tokens" in usage:
             read = usage["cache_read_input_tokens"]
             self.cache_read_tokens = _count(read, self.cache_read_tokens)
         if "cache_creation" in usage or "cache_creation_input_tokens" in usage:
             self._take_cache_writes(usage)
+        if not usage.keys() <= _COMMON:
+            self._take_more(usage)
+
+    def _take_more(self, usage: JSONObject) -> None:
         if "output_tokens_details" in usage:
             thinking = _inside(usage, "output_tokens_details").get("thinking_tokens")
             self.thinking_tokens = _count(thinking, self.thinking_tokens)

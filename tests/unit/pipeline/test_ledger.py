@@ -73,6 +73,25 @@ def closed(accounting: Accounting) -> dict[str, Any]:
     return [record for record in read_all(file) if record["record"] == "close"][-1]
 
 
+def recorded(accounting: Accounting) -> list[str]:
+    assert isinstance(accounting.journal, Journal)
+    (file,) = files_in(accounting.journal.directory)
+    return [record["record"] for record in read_all(file)]
+
+
+def test_an_answer_that_came_whole_is_journaled_by_its_end(accounting: Accounting) -> None:
+    account, meter = opened(accounting, None), metered(**USED)
+    account.began(meter)
+    account.settle(meter, None, False)
+    assert recorded(accounting) == ["open", "close"]
+
+
+def test_an_answer_that_goes_on_is_journaled_when_it_begins(accounting: Accounting) -> None:
+    account, meter = opened(accounting, None), UsageMeter(started=True, input_tokens=5)
+    account.began(meter)
+    assert recorded(accounting) == ["open", "start"]
+
+
 def samples(accounting: Accounting) -> dict[str, float]:
     text = asyncio.run(accounting.metrics.render()).decode()
     pairs = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))

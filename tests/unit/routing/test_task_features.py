@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.routing.scoring import score_of
-from gateway.routing.task_features import TaskFeatures, newest_text, read_features
-from gateway.routing.task_words import TASK_CLASSES
+from gateway.routing.task_features import TaskFeatures, newest_text, read_class, read_features
+from gateway.routing.task_words import TASK_CLASSES, WORDS
 from gateway.wire import JSON, JSONObject
 from tests.unit.routing.router_parts import called, chat
 
@@ -116,3 +116,9 @@ def test_every_process_reads_the_same() -> None:
         for seed in ("1", "2", "3")
     }
     assert len(seen) == 1
+
+
+@given(st.lists(st.sampled_from([*sorted(WORDS), "the", "from", "```", "?"]), max_size=12))
+def test_the_class_alone_is_that_of_the_features(words: list[str]) -> None:
+    body = chat(" ".join(words)).body
+    assert read_class(body) == read_features(body).task_class

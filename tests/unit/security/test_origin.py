@@ -4,7 +4,7 @@ import pytest
 
 from gateway.config import Settings
 from gateway.errors import PermissionDeniedError
-from gateway.security.origin import check_origin
+from gateway.security.origin import OriginLock
 
 
 def settings(**values: Any) -> Settings:
@@ -13,7 +13,7 @@ def settings(**values: Any) -> Settings:
 
 def refused(headers: dict[str, str], configured: Settings) -> bool:
     try:
-        check_origin(headers, configured)
+        OriginLock(configured).check(headers)
     except PermissionDeniedError:
         return True
     return False
