@@ -7,7 +7,7 @@ called when its client leaves: by ASGI's messages alone that takes a task for ea
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from uvicorn._types import ASGI3Application, ASGISendEvent, HTTPResponseStartEvent
 from uvicorn.protocols.http.httptools_impl import (
@@ -87,22 +87,18 @@ class LiveCycle(RequestResponseCycle):
         """Note status and headers: one system call sends them and what comes at once."""
         status = message["status"]
         headers = [*self.default_headers, *message.get("headers", ())]
-        content, lines = [STATUS_LINE[status]], len(headers) + 2
-        for name, value in headers:
-            beginning, is_framing = _BEGINNINGS[name]
-            content += (beginning, value, b"\r\n")
-            if is_framing:
-                self._note_framing(beginning, value)
-        if not self.keep_alive and b"connection: " not in content:
-            content.append(b"connection: close\r\n")
-            lines += 1
+        lines = [_BEGINNINGS[name] + value for name, value in headers]
+        given = dict(headers)
+        framing = {name.lower(): given[name] for name in _FRAMING & given.keys()}
+        for name, value in framing.items():
+            self._note_framing(name, value)
+        if not self.keep_alive and b"connection" not in framing:
+            lines.append(b"connection: close")
         if self.chunked_encoding is None and self._may_have_body(status):
             self.chunked_encoding = True
-            content.append(b"transfer-encoding: chunked\r\n")
-            lines += 1
-        content.append(b"\r\n")
-        head = b"".join(content)
-        if head.count(b"\n") != lines or _NOT_IN_HEADS.search(head):
+            lines.append(b"transfer-encoding: chunked")
+        head = STATUS_LINE[status] + b"\r\n".join([*lines, b"", b""])
+        if head.count(b"\n") != len(lines) + 2 or _NOT_IN_HEADS.search(head):
             raise RuntimeError("a value of a response header has control characters")
         self.response_started = True
         self.waiting_for_100_continue = False
@@ -116,12 +112,12 @@ class LiveCycle(RequestResponseCycle):
             self.transport.write(self._head)
             self._head = b""
 
-    def _note_framing(self, beginning: bytes, value: bytes) -> None:
+    def _note_framing(self, name: bytes, value: bytes) -> None:
         """Keep what a header says of how the body goes, and of what comes after it."""
-        if beginning == b"connection: ":
+        if name == b"connection":
             tokens = [token.strip() for token in value.lower().split(b",")]
             self.keep_alive = self.keep_alive and b"close" not in tokens
-        elif beginning == b"transfer-encoding: ":
+        elif name == b"transfer-encoding":
             self.chunked_encoding = value.lower() == b"chunked" or self.chunked_encoding
         elif self.chunked_encoding is None:
             self.expected_content_length = int(value)
@@ -160,20 +156,20 @@ class LiveCycle(RequestResponseCycle):
         self.on_response()
 
 
-_FRAMING: Sequence[bytes] = (b"content-length", b"transfer-encoding", b"connection")
+_FRAMING = {b"content-length", b"transfer-encoding", b"connection"}
+"""Headers that tell how a body goes; in other spellings as they are met."""
 
 
-class _Beginnings(dict[bytes, tuple[bytes, bool]]):
-    """How the line of each header begins; and whether the header tells of the framing.
+class _Beginnings(dict[bytes, bytes]):
+    """How the line of each header begins. Raises RuntimeError for what is no name."""
 
-    Raises RuntimeError for what is no name.
-    """
-
-    def __missing__(self, name: bytes) -> tuple[bytes, bool]:
+    def __missing__(self, name: bytes) -> bytes:
         if not name or _NOT_IN_NAMES.search(name):
             raise RuntimeError("the name of a response header is none")
         lower = name.lower()
-        beginning = (lower + b": ", lower in _FRAMING)
+        if lower in _FRAMING:
+            _FRAMING.add(name)
+        beginning = lower + b": "
         if len(self) < _KNOWN_NAMES:
             self[name] = beginning
         return beginning

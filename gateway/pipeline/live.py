@@ -155,6 +155,11 @@ class LivePipeline(Struct, frozen=True):
         """How model names are read."""
         return self.router.names
 
+    def forget(self) -> None:
+        """Let go of what was remembered of conversations and is too old."""
+        self.prefixes.forget()
+        self.conversations.rewriter.forget()
+
     async def authenticate(self, context: RequestContext) -> None:
         """Find the caller by the key in the headers; before anything else of a request."""
         with self.accounting.refusals(context):

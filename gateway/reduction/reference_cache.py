@@ -82,6 +82,10 @@ class ReferenceCache:
                 return memory
         return None
 
+    def forget(self) -> None:
+        """Let go of what is too old, where nobody asks for it."""
+        self._memories.forget()
+
     def put(self, conversation: str, link: int, memory: Memory) -> None:
         """Keep what was made of the steps up to that of `link`."""
         self._memories.put((conversation, link), memory, self._seconds, memory.encoder.size)

@@ -69,6 +69,10 @@ class Rewriter:
         self._boilerplate = boilerplate
         self._lines: OrderedDict[tuple[bytes, SystemLines | None], SystemLines] = OrderedDict()
 
+    def forget(self) -> None:
+        """Let go of references that are too old."""
+        self._references.forget()
+
     def settled(
         self, passes: Passes, body: JSONObject, digests: BlockDigests, fixed: Collection[int] = ()
     ) -> Passes:

@@ -160,7 +160,7 @@ async def _start(parts: Parts, live: LivePipeline, stack: AsyncExitStack) -> Non
     for name, work in (
         ("usage-recorder", recorder.run()),
         ("metrics", publish_metrics(metrics)),
-        ("memory", give_back_memory(live.prefixes.forget)),
+        ("memory", give_back_memory(live.forget)),
         ("routing-outcomes", outcomes_kept_fresh(parts.router, valkey)),
         ("admission", parts.reliability.admission.run()),
         ("spending", parts.reliability.spending.run()),

@@ -142,6 +142,18 @@ def test_it_is_forgotten_in_time() -> None:
     assert taken(cache, ["other" * 100], "two") is None
 
 
+def test_what_nobody_asks_for_any_more_is_forgotten_as_well() -> None:
+    clock = Clock()
+    cache = ReferenceCache(60, clock=clock)
+    remembered(cache, [FILE])
+    clock.now = 30.0
+    remembered(cache, ["other" * 100], "two")
+    clock.now = 60.0
+    cache.forget()
+    assert len(cache) == 1
+    assert taken(cache, ["other" * 100], "two") is not None
+
+
 def test_the_least_used_go_first_and_what_is_too_large_is_not_kept() -> None:
     cache = ReferenceCache(60, max_entries=2)
     for name in ("one", "two", "three"):
