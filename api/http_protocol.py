@@ -23,7 +23,7 @@ client leaves before its answer is complete; None takes it back."""
 OnDisconnect = Callable[[Callable[[], None] | None], None]
 
 _NOT_IN_NAMES = re.compile(rb"[^!#$%&'*+.^_`|~0-9A-Za-z-]")  # RFC 9110, 5.6.2
-_NOT_IN_HEADS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
+_NOT_IN_LINES = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
 _KNOWN_NAMES = 1024
 _NO_BODY = frozenset({204, 304})
 
@@ -88,21 +88,21 @@ class LiveCycle(RequestResponseCycle):
         status = message["status"]
         headers = [*self.default_headers, *message.get("headers", ())]
         lines = [_BEGINNINGS[name] + value for name, value in headers]
+        said = b"\r\n".join([*lines, b""])
+        if said.count(b"\n") != len(lines) or _NOT_IN_LINES.search(said):
+            raise RuntimeError("a value of a response header has control characters")
         given = dict(headers)
         framing = {name.lower(): given[name] for name in _FRAMING & given.keys()}
         for name, value in framing.items():
             self._note_framing(name, value)
         if not self.keep_alive and b"connection" not in framing:
-            lines.append(b"connection: close")
+            said += b"connection: close\r\n"
         if self.chunked_encoding is None and self._may_have_body(status):
             self.chunked_encoding = True
-            lines.append(b"transfer-encoding: chunked")
-        head = STATUS_LINE[status] + b"\r\n".join([*lines, b"", b""])
-        if head.count(b"\n") != len(lines) + 2 or _NOT_IN_HEADS.search(head):
-            raise RuntimeError("a value of a response header has control characters")
+            said += b"transfer-encoding: chunked\r\n"
         self.response_started = True
         self.waiting_for_100_continue = False
-        self._head = head
+        self._head = b"%b%b\r\n" % (STATUS_LINE[status], said)
         if self.chunked_encoding:  # else its body is there already, and about to be sent
             asyncio.get_running_loop().call_soon(self._send_head)
 

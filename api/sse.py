@@ -159,7 +159,9 @@ async def serve_live(
 
 async def _relay(reply: LiveReply, context: RequestContext, send: Send, watch: ClientWatch) -> None:
     if not reply.stream:
-        await _send_whole(await reply.whole(), reply.status, context, send)
+        body = await reply.whole()
+        reply.settle()  # before anybody is told: what was used is on the disk
+        await _send_whole(body, reply.status, context, send)
         return
     await send(_start(200, [*_STREAM_HEADERS, *_extra_headers(context)]))
     watch.start_keep_alive(reply.keep_alive)

@@ -187,8 +187,7 @@ class Account(Struct):
         on_begin, self.on_begin = self.on_begin, None  # it holds the whole conversation
         if on_begin is not None:
             on_begin(meter.prompt_tokens)
-        # Of an answer that is there already, and leaves in one piece, the end is journaled next.
-        if self.opened.stream or not meter.completed:
+        if self.opened.stream or not self._is_here(meter):  # else its end is journaled next
             self.accounting.journal.start(
                 self.opened.event_id,
                 meter,
@@ -196,6 +195,10 @@ class Account(Struct):
                 upstream=self._served_upstream,
                 first_token_ms=self._first_token_ms,
             )
+
+    def _is_here(self, meter: UsageMeter) -> bool:
+        """True when the whole answer has come, so that nothing of it is waited for any more."""
+        return meter.completed and self.begun is not None and self.begun.response.is_complete
 
     def failed(self, error: GatewayError) -> None:
         """Close a request whose upstream never began a good answer."""

@@ -105,6 +105,10 @@ class AnswerBody(Protocol):
     async def read_all(self, limit_bytes: float = math.inf) -> bytes:
         """The rest of the body."""
 
+    @property
+    def is_complete(self) -> bool:
+        """True when all of it has come, the end of its framing as well."""
+
     async def finish(self) -> None:
         """Read the end of the framing after the last event."""
 

@@ -98,6 +98,11 @@ class ArrivedAnswer:
         """Nothing more."""
         return b""
 
+    @property
+    def is_complete(self) -> bool:
+        """It has come whole."""
+        return True
+
     async def finish(self) -> None:
         """There is no connection."""
 
@@ -123,7 +128,10 @@ class _Both(Struct, frozen=True):
 
 
 def _watched(call: UpstreamCall, asking: Asking) -> UpstreamCall:
-    """The call; an answer to anything that was sent in its place is not kept."""
+    """The call; an answer to anything that was sent in its place is not kept.
+
+    Its deltas stay apart: a kept answer may be streamed to who asks next.
+    """
 
     def repair(error: UpstreamError) -> Repair | None:
         repaired = call.repair(error)
@@ -131,4 +139,4 @@ def _watched(call: UpstreamCall, asking: Asking) -> UpstreamCall:
             asking.changed()
         return repaired
 
-    return replace(call, repair=repair)
+    return replace(call, repair=repair, joins=False)

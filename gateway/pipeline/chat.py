@@ -10,7 +10,7 @@ from gateway.pipeline.accounting import Account
 from gateway.pipeline.cached_answers import CachedAnswers
 from gateway.pipeline.kept_reply import KeptAs, KeptReply
 from gateway.pipeline.known_prefixes import Reading
-from gateway.pipeline.live import PLAINLY, LivePipeline, Prepared, Started
+from gateway.pipeline.live import PLAINLY, LivePipeline, Prepared, Preparing, Started
 from gateway.pipeline.reply import AssembledReply, Reply, StreamedReply
 from gateway.protocols.chat_dialects import translate
 from gateway.protocols.openai_chat import PREFIX_FORM
@@ -25,6 +25,8 @@ Read = Callable[[str, bytes], Reading]
 """Reads the body of a project's request. Raises InvalidRequestError when it is no JSON object."""
 
 Render = Callable[[JSONObject], JSONObject]
+
+_BY_EVENT = Preparing(by_event=True)
 
 
 class ChatPipeline(Struct, frozen=True):
@@ -52,7 +54,7 @@ class ChatPipeline(Struct, frozen=True):
 
     async def open_kept(self, context: RequestContext, body: bytes, kept: KeptAs) -> KeptReply:
         """The reply to a chat completion that is promised under an id."""
-        account, started = await self._begin(context, body, self._read)
+        account, started = await self._begin(context, body, self._read, _BY_EVENT)
         plan = replace(started.prepared.plan, completion_id=kept.id)
         translator = ChatStream(plan, kept.created_at, kept.id)
 
@@ -64,7 +66,7 @@ class ChatPipeline(Struct, frozen=True):
         return reply
 
     async def _begin(
-        self, context: RequestContext, body: bytes, read: Read
+        self, context: RequestContext, body: bytes, read: Read, how: Preparing = PLAINLY
     ) -> tuple[Account, Started]:
         live = self.live
 
@@ -72,7 +74,7 @@ class ChatPipeline(Struct, frozen=True):
             reading = read(context.known_caller().project.id, body)
             draft = translate(reading.body, reading.prefix)
             digests = reading.digests()
-            prepared = await live.prepared(context, draft, PLAINLY, instead, digests)
+            prepared = await live.prepared(context, draft, how, instead, digests)
             live.prefixes.keep(reading, digests)
             return prepared
 

@@ -116,13 +116,14 @@ class Preparing(Struct, frozen=True):
 
     `short`: its endpoint serves short calls only. `client_carries`: it has a place for thinking;
     `thinking_models` are those whose thinking stands in the request. `adjust` may change the draft
-    once its model is known.
+    once its model is known. `by_event`: the answer is told as it comes, whatever was asked for.
     """
 
     short: bool = False
     client_carries: bool = False
     thinking_models: frozenset[str] = frozenset()
     adjust: Callable[[Draft], None] = as_it_is
+    by_event: bool = False
 
 
 PLAINLY = Preparing()
@@ -266,7 +267,7 @@ class LivePipeline(Struct, frozen=True):
             body=body,
             headers=_HEADERS if beta is None else {**_HEADERS, "anthropic-beta": beta},
             repair=repairs_of(fitted, finished, partial(turns.repaired, model=model)),
-            joins=not fitted.reply.stream,
+            joins=not (fitted.reply.stream or how.by_event),
         )
         return Prepared(
             fitted.reply,

@@ -109,7 +109,7 @@ class ResponsesPipeline(Struct, frozen=True):
 
     async def open_kept(self, context: RequestContext, body: bytes, kept: KeptAs) -> KeptReply:
         """The reply to a request that is promised under an id; `final` is what is stored."""
-        request, account, started = await self._begin(context, body)
+        request, account, started = await self._begin(context, body, by_event=True)
         frame = _frame(request, started.prepared, kept.id)
         envelope = replace(
             frame.envelope,
@@ -130,13 +130,13 @@ class ResponsesPipeline(Struct, frozen=True):
         return reply
 
     async def _begin(
-        self, context: RequestContext, body: bytes
+        self, context: RequestContext, body: bytes, *, by_event: bool = False
     ) -> tuple[_Request, Account, Started]:
         requests: list[_Request] = []
 
         async def prepare(instead: Model | None) -> Prepared:
             requests.append(await self._read(context, body))
-            return await self._prepared(context, requests[-1], instead)
+            return await self._prepared(context, requests[-1], instead, by_event=by_event)
 
         asked, account = await self.live.admit(context, body, prepare)
         started = await self.answers.begin(context, account, asked)
@@ -222,10 +222,16 @@ class ResponsesPipeline(Struct, frozen=True):
         return found
 
     async def _prepared(
-        self, context: RequestContext, request: _Request, instead: Model | None
+        self,
+        context: RequestContext,
+        request: _Request,
+        instead: Model | None,
+        *,
+        by_event: bool = False,
     ) -> Prepared:
         translated = request.translated
-        how = Preparing(client_carries=True, thinking_models=frozenset(translated.thinking_models))
+        models = frozenset(translated.thinking_models)
+        how = Preparing(client_carries=True, thinking_models=models, by_event=by_event)
         digests = request.reading.digests()
         prepared = await self.live.prepared(context, translated.draft, how, instead, digests)
         self.live.prefixes.keep(request.reading, digests)

@@ -105,7 +105,7 @@ class Answer:
 
     def look(self, now: float) -> float | None:
         """When to look again; None when nobody waits any more, or has just done so too long."""
-        if self._waiter is None:
+        if self._waiter is None or self._waiter.done():
             return None
         if now < self._until:
             return self._until

@@ -65,9 +65,14 @@ class UpstreamResponse:
             size += len(piece)
         return b"".join(pieces)
 
+    @property
+    def is_complete(self) -> bool:
+        """True when all of it has come, the end of its framing as well."""
+        return self._answer.complete
+
     async def finish(self) -> None:
         """Read the end of the framing after the last event: the connection is used again."""
-        if self._answer.complete:  # it mostly came with the last event
+        if self.is_complete:  # it mostly came with the last event
             return
         try:
             async with asyncio.timeout(_END_OF_BODY_SECONDS):

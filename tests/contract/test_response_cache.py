@@ -64,6 +64,17 @@ def test_an_identical_question_is_answered_from_the_cache(
     assert len(simulator.records_with(mark)) == 1
 
 
+def test_a_kept_answer_is_streamed_in_the_pieces_it_came_in(
+    client: openai.OpenAI, mark: str
+) -> None:
+    text = f"{mark} [[sim:text {'one two three four five ' * 8}]]"
+    _, whole = asked(client, ask(text))
+    cache, chunks = asked(client, ask(text, stream=True))
+    assert cache == "HIT"
+    assert text_of(chunks) == text_of(whole)
+    assert sum(bool(chunk.choices and chunk.choices[0].delta.content) for chunk in chunks) >= 40
+
+
 def test_each_answer_has_an_id_of_its_own(client: openai.OpenAI, mark: str) -> None:
     ids = {id_of(asked(client, ask(mark))[1]) for _ in range(5)}
     assert len(ids) == 5

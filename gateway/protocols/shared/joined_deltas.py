@@ -10,15 +10,18 @@ _DELTA = (
     rb'event: content_block_delta\ndata: \{"type":"content_block_delta","index":\d+,"delta":\{'
     rb'"type":"(?:text_delta","text|thinking_delta","thinking|input_json_delta","partial_json)":"'
 )
-_END = rb'[^\n]*"\} *\}\n\n'  # the API pads its events with spaces
+# What stands in a string of JSON, and no more: a delta may have another field behind its text.
+_TEXT = rb'[^"\\\x00-\x1f]*+(?:\\[^\x00-\x1f][^"\\\x00-\x1f]*+)*+'
+_END = _TEXT + rb'"\} *\}\n\n'  # the API pads its events with spaces
 _RUN = re.compile(b"(%b)%b(?:\\1%b)+" % (_DELTA, _END, _END))
 
 
 def join_deltas(events: bytes) -> bytes:
     """`events`, which are whole, with deltas of one kind and block that follow each other as one.
 
-    Works on the bytes of Claude's own form; what is written in another is left alone. No text can
-    look like the beginning of an event: in JSON a line never breaks inside a string.
+    Works on the bytes of Claude's own form; what is written in another, or says more, is left
+    alone. No text can look like the beginning of an event: in JSON a line never breaks inside a
+    string.
     """
     return _RUN.sub(_joined, events)
 

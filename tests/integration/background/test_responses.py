@@ -172,6 +172,18 @@ def test_a_chat_stream_in_the_background_can_be_read_again(
     ]
 
 
+def test_what_comes_together_in_the_background_is_streamed_in_its_pieces(
+    client: openai.OpenAI,
+) -> None:
+    chunks = client.chat.completions.create(
+        model=MODEL,
+        messages=[{"role": "user", "content": "[[sim:deltas count=40 interval=0]]"}],
+        stream=True,
+        extra_headers=ASYNC,
+    )
+    assert sum(bool(chunk.choices and chunk.choices[0].delta.content) for chunk in chunks) == 40
+
+
 async def test_what_is_cancelled_in_the_middle_ends_there(
     client: openai.OpenAI,
     gateway: Gateway,

@@ -165,9 +165,15 @@ async def test_an_application_can_end_the_connection() -> None:
         *((name, b"b") for name in (b"x a", b"x:a", b"")),
     ],
 )
-async def test_a_header_that_is_none_is_never_sent(header: tuple[bytes, bytes]) -> None:
-    answer = await said(answering(b"", headers=[header]))
-    assert answer.startswith(b"HTTP/1.1 500 ")
+@pytest.mark.parametrize("before", [[], [(b"content-length", b"2")], [(b"content-length", b"99")]])
+async def test_a_header_that_is_none_is_never_sent(
+    header: tuple[bytes, bytes], before: list[tuple[bytes, bytes]]
+) -> None:
+    answer = await said(answering(b"hi", headers=[*before, header]))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 500 ")
+    assert b"content-length: 21" in head
+    assert body == b"Internal Server Error"
     assert b"evil" not in answer
 
 

@@ -11,6 +11,9 @@ from gateway.catalog.models import load_catalog
 from gateway.context import Caller, Project, RequestContext
 from gateway.errors import UpstreamCutError
 from gateway.pipeline.accounting import Account, Accounting, Asked
+from gateway.pipeline.attempts import Begun
+from gateway.pipeline.cached_answers import ArrivedAnswer
+from gateway.protocols.shared.sse import SSEFramer
 from gateway.protocols.shared.usage import UsageMeter
 from gateway.reduction.pass_guard import PassGuard
 from gateway.reduction.report import ReductionReport
@@ -81,14 +84,27 @@ def recorded(accounting: Accounting) -> list[str]:
 
 def test_an_answer_that_came_whole_is_journaled_by_its_end(accounting: Accounting) -> None:
     account, meter = opened(accounting, None), metered(**USED)
+    account.begun = Begun(ArrivedAnswer(), SSEFramer(), [], b"", 1)
     account.began(meter)
     account.settle(meter, None, False)
     assert recorded(accounting) == ["open", "close"]
 
 
-def test_an_answer_that_goes_on_is_journaled_when_it_begins(accounting: Accounting) -> None:
-    account, meter = opened(accounting, None), UsageMeter(started=True, input_tokens=5)
-    account.began(meter)
+class UnendedAnswer(ArrivedAnswer):
+    """All events have come, the end of the framing has not."""
+
+    @property
+    def is_complete(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("completed", [True, False])
+def test_an_answer_that_is_waited_for_is_journaled_when_it_begins(
+    accounting: Accounting, completed: bool
+) -> None:
+    account = opened(accounting, None)
+    account.begun = Begun(UnendedAnswer(), SSEFramer(), [], b"", 1)
+    account.began(UsageMeter(started=True, completed=completed, input_tokens=5))
     assert recorded(accounting) == ["open", "start"]
 
 

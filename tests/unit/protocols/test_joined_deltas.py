@@ -46,6 +46,23 @@ def test_what_lies_between_deltas_keeps_them_apart() -> None:
         assert join_deltas(events) == events
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        delta(0, "text_delta", text="a", note="n"),
+        delta(0, "text_delta", text="a").replace(b"}}", b'},"meta":{"id":"q"}}'),
+        delta(0, "text_delta", text="a").replace(b'"a"', b'"a"}}'),
+        delta(0, "text_delta", text="a").replace(b'"a"', b'"\x01"'),
+        delta(0, "text_delta", text="a").replace(b'"a"', b'"\\"'),
+    ],
+)
+def test_a_delta_that_says_more_or_cannot_be_read_stays_as_it_is(odd: bytes) -> None:
+    plain = delta(0, "text_delta", text="b")
+    for events in (odd + plain, plain + odd, odd + odd):
+        assert join_deltas(events) == events
+    assert join_deltas(plain + plain + odd) == delta(0, "text_delta", text="bb") + odd
+
+
 def test_another_servers_spacing_is_left_alone() -> None:
     events = text(0, "a", "b").replace(b'":', b'": ')
     assert join_deltas(events) == events
