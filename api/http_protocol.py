@@ -86,16 +86,16 @@ class LiveCycle(RequestResponseCycle):
     def _begin(self, message: HTTPResponseStartEvent) -> None:
         """Note status and headers: one system call sends them and what comes at once."""
         status = message["status"]
-        headers = [*self.default_headers, *message.get("headers", ())]
+        given = [*self.default_headers, *message.get("headers", ())]
+        headers = [(name.lower(), value) for name, value in given]
         lines = [_BEGINNINGS[name] + value for name, value in headers]
         said = b"\r\n".join([*lines, b""])
         if said.count(b"\n") != len(lines) or _NOT_IN_LINES.search(said):
             raise RuntimeError("a value of a response header has control characters")
-        given = dict(headers)
-        framing = {name.lower(): given[name] for name in _FRAMING & given.keys()}
-        for name, value in framing.items():
-            self._note_framing(name, value)
-        if not self.keep_alive and b"connection" not in framing:
+        known = dict(headers)
+        for name in _FRAMING & known.keys():
+            self._note_framing(name, known[name])
+        if not self.keep_alive and b"connection" not in known:
             said += b"connection: close\r\n"
         if self.chunked_encoding is None and self._may_have_body(status):
             self.chunked_encoding = True
@@ -156,8 +156,7 @@ class LiveCycle(RequestResponseCycle):
         self.on_response()
 
 
-_FRAMING = {b"content-length", b"transfer-encoding", b"connection"}
-"""Headers that tell how a body goes; in other spellings as they are met."""
+_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 
 
 class _Beginnings(dict[bytes, bytes]):
@@ -166,10 +165,7 @@ class _Beginnings(dict[bytes, bytes]):
     def __missing__(self, name: bytes) -> bytes:
         if not name or _NOT_IN_NAMES.search(name):
             raise RuntimeError("the name of a response header is none")
-        lower = name.lower()
-        if lower in _FRAMING:
-            _FRAMING.add(name)
-        beginning = lower + b": "
+        beginning = name + b": "
         if len(self) < _KNOWN_NAMES:
             self[name] = beginning
         return beginning

@@ -11,6 +11,7 @@ from api.errors import error_response
 from gateway.config import Settings
 from gateway.context import RequestContext
 from gateway.errors import GatewayError
+from gateway.headers import headers_by_name
 from gateway.ids import random_hex
 from gateway.security.origin import OriginLock
 from gateway.telemetry.logs import log_refused
@@ -32,7 +33,7 @@ class Edge:
         context = RequestContext(
             request_id="req_" + random_hex(24),
             endpoint=scope["path"],
-            headers=_headers(scope),
+            headers=headers_by_name(scope["headers"]),
             received_at=time.monotonic(),
         )
         scope["state"]["context"] = context
@@ -79,16 +80,3 @@ class EdgeMiddleware:
             await error_response(scope["path"], context, error)(scope, receive, send_with_headers)
             return
         await self._app(scope, receive, send_with_headers)
-
-
-def _headers(scope: Scope) -> dict[str, str]:
-    """The request's headers by lower-case name; repeated ones are joined as HTTP says."""
-    given = scope["headers"]
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in given}
-    if len(headers) == len(given):
-        return headers
-    headers.clear()
-    for raw_name, raw_value in given:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers

@@ -1,4 +1,4 @@
-"""Random ids without a system call: a live request needs two of them.
+"""Random ids without a system call: a live request needs two or three of them.
 
 The generator is seeded by the system when the process starts. It is for names that have to be
 unique, never for what nobody may guess.

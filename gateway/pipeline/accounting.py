@@ -179,7 +179,10 @@ class Account(Struct):
         self.opened = replace(self.opened, task_class="", repeats=False)
 
     def began(self, meter: UsageMeter) -> None:
-        """The upstream's first event is here: journal what the prompt costs."""
+        """The upstream's first event is here: journal what the prompt costs.
+
+        Where the whole answer is, and leaves in one piece, its end says that at once.
+        """
         self._began_at = time.monotonic()
         self._first_token_ms = (self._began_at - self.context.received_at) * 1000
         if not meter.started or self._is_free:
@@ -187,7 +190,7 @@ class Account(Struct):
         on_begin, self.on_begin = self.on_begin, None  # it holds the whole conversation
         if on_begin is not None:
             on_begin(meter.prompt_tokens)
-        if self.opened.stream or not self._is_here(meter):  # else its end is journaled next
+        if self.opened.stream or not self._is_here(meter):
             self.accounting.journal.start(
                 self.opened.event_id,
                 meter,

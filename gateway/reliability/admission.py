@@ -8,12 +8,12 @@ up to its share of the limits.
 """
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from gateway.context import Caller
+from gateway.ids import random_hex
 from gateway.reliability.limits import (
     BUDGETS,
     LIMIT_NAMES,
@@ -131,7 +131,7 @@ class AdmissionControl:
             return PendingAdmission(_unlimited)
         request, estimate, reservation = "-", _NOTHING, None
         if call is None:
-            request, estimate = os.urandom(9).hex(), self._estimate(body)
+            request, estimate = random_hex(18), self._estimate(body)
             reservation = Reservation(self._book, subjects, request, estimate, when, self._ended)
             arguments = self._arguments(subjects, request, estimate, when)
             call = ScriptCall.of(self._script, counted.keys, arguments)

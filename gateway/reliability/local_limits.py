@@ -176,8 +176,5 @@ class LocalLimits:
 
 def tightest(allowances: Iterable[Allowance | None]) -> Allowance | None:
     """The allowance with the least left; None when nothing is counted."""
-    least = None
-    for each in allowances:
-        if each is not None and (least is None or each.remaining < least.remaining):
-            least = each
-    return least
+    counted = [each for each in allowances if each is not None]
+    return min(counted, key=lambda each: each.remaining) if counted else None

@@ -9,6 +9,8 @@ from typing import cast
 
 import httptools
 
+from gateway.headers import headers_by_name
+
 _READ_BUFFER_BYTES = 2**18  # pause the upstream once a slow client leaves this much unread
 _FIRST_FINAL_STATUS = 200
 _FRAMING = frozenset({"content-length", "transfer-encoding"})
@@ -40,12 +42,8 @@ class Answer:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers by lower-case name, repeated ones joined; of a good answer nobody asks."""
-        headers: dict[str, str] = {}
-        for raw_name, raw_value in self.raw_headers:
-            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        return headers
+        """The headers by name, read when somebody asks: of most good answers nobody does."""
+        return headers_by_name(self.raw_headers)
 
     async def head(self, deadline: float) -> None:
         """Waits for status and headers. Raises TimeoutError and other OSErrors."""

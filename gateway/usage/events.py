@@ -3,7 +3,8 @@
 A record is one JSON object on one line, its kind under "record":
 
     open    RequestOpened: the request was admitted, who, what, when; the day is frozen here
-    start   UsageStarted: the upstream's first event came, what the prompt will cost
+    start   UsageStarted: the upstream's first event came, what the prompt will cost; not of an
+            answer that has come whole and whose `close` is next
     close   UsageEvent: all of it, under the names of the columns of `usage_events`
 """
 

@@ -5,13 +5,7 @@ import asyncio
 import pytest
 
 from gateway.batches.pacing import Pace, WarmPrefixes
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.clock import Clock
 
 
 def test_refusals_halve_the_width_and_answers_bring_it_back() -> None:
@@ -38,7 +32,7 @@ def test_one_item_is_always_allowed() -> None:
 
 
 def test_a_limit_stops_everything_until_it_is_over() -> None:
-    clock = Clock()
+    clock = Clock(100.0)
     pace = Pace(4, clock)
     pace.stop_for(30.0)
     pace.stop_for(10.0)
@@ -48,7 +42,7 @@ def test_a_limit_stops_everything_until_it_is_over() -> None:
 
 
 def test_the_first_of_a_prefix_leads_and_the_others_wait_for_it() -> None:
-    warm = WarmPrefixes(Clock())
+    warm = WarmPrefixes(Clock(100.0))
     assert warm.may_begin(b"a")
     assert not warm.may_begin(b"a")
     assert warm.may_begin(b"b")
@@ -58,7 +52,7 @@ def test_the_first_of_a_prefix_leads_and_the_others_wait_for_it() -> None:
 
 
 def test_after_a_failure_another_one_leads() -> None:
-    warm = WarmPrefixes(Clock())
+    warm = WarmPrefixes(Clock(100.0))
     assert warm.may_begin(b"a")
     warm.ended(b"a", warmed=False)
     assert warm.may_begin(b"a")
@@ -66,7 +60,7 @@ def test_after_a_failure_another_one_leads() -> None:
 
 
 def test_a_cache_cools_down() -> None:
-    clock = Clock()
+    clock = Clock(100.0)
     warm = WarmPrefixes(clock)
     assert warm.may_begin(b"a")
     warm.ended(b"a", warmed=True)
@@ -77,7 +71,7 @@ def test_a_cache_cools_down() -> None:
 
 @pytest.mark.parametrize("times", [1, 5])
 def test_items_without_a_prefix_wait_for_nobody(times: int) -> None:
-    warm = WarmPrefixes(Clock())
+    warm = WarmPrefixes(Clock(100.0))
     assert all(warm.may_begin(b"") for _ in range(times))
 
 

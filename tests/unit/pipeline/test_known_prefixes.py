@@ -12,6 +12,7 @@ from gateway.errors import InvalidRequestError
 from gateway.pipeline.known_prefixes import LARGE_BYTES, KnownPrefixes, Reading
 from gateway.protocols import openai_responses
 from gateway.protocols.openai_chat import PREFIX_FORM, translate
+from tests.support.clock import Clock
 
 LONG = "words " * (LARGE_BYTES // 6 + 1)
 TOOLS = [{"type": "function", "function": {"name": "read", "parameters": {"type": "object"}}}]
@@ -63,14 +64,6 @@ def served(known: KnownPrefixes, data: bytes, project: str = "one") -> Reading:
 
 def is_known(reading: Reading) -> bool:
     return reading.prefix is not None and reading.prefix.known is not None
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.mark.parametrize("dump", [wire.dumps, spaced, escaped])

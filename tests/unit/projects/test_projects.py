@@ -10,6 +10,7 @@ from gateway.context import Caller
 from gateway.errors import AuthenticationError, UnavailableError
 from gateway.policies import Limits
 from gateway.projects import KeyRecord, Projects
+from tests.support.clock import Clock
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,6 @@ class Store:
         return self.records.get(key_hash)
 
 
-@dataclass
-class Clock:
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def digest(key: str) -> str:
     return f"hash of {key}"
 
@@ -55,7 +48,7 @@ def digest(key: str) -> str:
 def projects(store: Store | None = None, clock: Clock | None = None, **settings: Any) -> Projects:
     values = {"gateway_api_key": "chat-key", "admin_api_key": "admin-key", **settings}
     made = Settings(_env_file=None, **values)
-    return Projects(made, store, digest, clock or Clock())
+    return Projects(made, store, digest, clock or Clock(1000.0))
 
 
 async def settled() -> None:
@@ -124,7 +117,7 @@ async def test_many_at_once_share_one_lookup_even_when_the_first_leaves() -> Non
 
 
 async def test_an_unknown_key_is_asked_for_again_only_after_a_while() -> None:
-    store, clock = Store(), Clock()
+    store, clock = Store(), Clock(1000.0)
     resolver = projects(store, clock)
     for _ in range(3):
         with pytest.raises(AuthenticationError):
@@ -150,7 +143,7 @@ async def test_forgetting_makes_a_change_known_at_once() -> None:
 
 
 async def test_a_key_is_renewed_in_the_background_and_a_revoked_one_ends() -> None:
-    store, clock = Store({digest("k"): Record()}), Clock()
+    store, clock = Store({digest("k"): Record()}), Clock(1000.0)
     resolver = projects(store, clock)
     await resolver.resolve("k")
     del store.records[digest("k")]
@@ -163,7 +156,7 @@ async def test_a_key_is_renewed_in_the_background_and_a_revoked_one_ends() -> No
 
 
 async def test_a_revoked_key_that_was_idle_does_not_get_in_once_more() -> None:
-    store, clock = Store({digest("k"): Record()}), Clock()
+    store, clock = Store({digest("k"): Record()}), Clock(1000.0)
     resolver = projects(store, clock)
     await resolver.resolve("k")
     del store.records[digest("k")]
@@ -173,7 +166,7 @@ async def test_a_revoked_key_that_was_idle_does_not_get_in_once_more() -> None:
 
 
 async def test_with_the_database_down_known_keys_go_on_and_new_ones_get_503() -> None:
-    store, clock = Store({digest("k"): Record()}), Clock()
+    store, clock = Store({digest("k"): Record()}), Clock(1000.0)
     resolver = projects(store, clock)
     await resolver.resolve("k")
     store.is_down = True

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from gateway.reduction.reference_cache import Memory, ReferenceCache, Step
 from gateway.reduction.reference_encoder import ReferenceEncoder
+from tests.support.clock import Clock
 
 LINES = [f"    value_{line} = compute(value, step={line})  #" for line in range(40)]
 FILE = "\n".join(LINES)
@@ -23,14 +24,6 @@ def links(steps: list[Step]) -> list[int]:
 
 def taken(cache: ReferenceCache, steps: list[Step], conversation: str = "one") -> Memory | None:
     return cache.take(conversation, steps, links(steps))
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_a_request_takes_on_what_it_continues() -> None:

@@ -1,23 +1,14 @@
-from dataclasses import dataclass
-
 import pytest
 
 from gateway.reliability.circuit_breaker import CircuitBreaker, CircuitOpenError, CircuitState
+from tests.support.clock import Clock
 
 UP = "anthropic/sonnet"
 
 
-@dataclass
-class Clock:
-    now: float = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(100.0)
 
 
 @pytest.fixture

@@ -8,17 +8,10 @@ from gateway.policies import Limits
 from gateway.reliability.limits import Admission, Subject, periods
 from gateway.reliability.local_limits import Estimate, LocalLimits
 from gateway.reliability.spending import Spending
+from tests.support.clock import Clock
 
 NOW = 1_780_000_000.0
 WHEN = periods(NOW)
-
-
-@dataclass
-class Clock:
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @dataclass
@@ -38,7 +31,7 @@ class Door:
 
 @pytest.fixture
 def door() -> Door:
-    clock, spending = Clock(), Spending(None, wall_clock=lambda: NOW)
+    clock, spending = Clock(1000.0), Spending(None, wall_clock=lambda: NOW)
     return Door(clock, LocalLimits(spending, clock=clock), spending)
 
 
@@ -131,7 +124,7 @@ def test_a_budget_counts_what_is_reserved_and_what_was_spent(door: Door) -> None
 
 
 def test_several_processes_share_rates_and_not_budgets() -> None:
-    limits = LocalLimits(Spending(None), processes=4, clock=Clock())
+    limits = LocalLimits(Spending(None), processes=4, clock=Clock(1000.0))
     subject = project(requests_per_minute=8, budget_day_usd=1.0)
     outcomes = [limits.admit([subject], str(n), Estimate(0, 1), WHEN) for n in range(3)]
     assert [outcome.admitted for outcome in outcomes] == [True, True, False]

@@ -1,14 +1,52 @@
-"""A small bounded memory: the last used first, each for its time."""
+"""Small bounded memories: what was used last, each for its time; and goes saved up."""
 
-from gateway.storage.shelf import Shelf
+from gateway.storage.shelf import Allowance, Shelf
+from tests.support.clock import Clock
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
+def test_a_shelf_keeps_what_was_used_last() -> None:
+    shelf: Shelf[str, int] = Shelf(max_entries=2)
+    shelf.put("a", 1, 10)
+    shelf.put("b", 2, 10)
+    assert shelf.get("a") == 1
+    shelf.put("c", 3, 10)
+    assert (shelf.get("a"), shelf.get("b"), shelf.get("c")) == (1, None, 3)
 
-    def __call__(self) -> float:
-        return self.now
+
+def test_p56_a_shelf_is_bounded_by_size_too() -> None:
+    shelf: Shelf[int, str] = Shelf(max_entries=100, max_size=10)
+    for number in range(20):
+        shelf.put(number, "x", 10, size=3)
+    assert len(shelf) == 3
+    shelf.put(99, "too big", 10, size=11)
+    assert len(shelf) == 3
+    assert shelf.get(99) is None
+    shelf.put(19, "too big now", 10, size=11)
+    assert shelf.get(19) is None
+    shelf.put(1, "x", 10, size=10)
+    assert len(shelf) == 1
+    assert shelf.get(1) == "x"
+
+
+def test_what_is_on_a_shelf_expires() -> None:
+    clock = Clock()
+    shelf: Shelf[str, int] = Shelf(max_entries=2, clock=clock)
+    shelf.put("a", 1, 5)
+    clock.now = 4.9
+    assert shelf.get("a") == 1
+    clock.now = 5.0
+    assert shelf.get("a") is None
+    assert len(shelf) == 0
+
+
+def test_an_allowance_is_saved_up_to_its_limit() -> None:
+    clock = Clock()
+    allowance = Allowance(2.0, 3.0, clock)
+    assert [allowance.take() for _ in range(4)] == [True, True, True, False]
+    clock.now = 0.5
+    assert [allowance.take() for _ in range(2)] == [True, False]
+    clock.now = 100.0
+    assert [allowance.take() for _ in range(4)] == [True, True, True, False]
 
 
 def test_the_last_used_come_first_and_what_is_too_old_does_not_come() -> None:

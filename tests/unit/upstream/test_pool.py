@@ -1,29 +1,21 @@
 """Which upstream a conversation asks."""
 
 from collections import Counter
-from dataclasses import dataclass
 
 import pytest
 
 from gateway.upstream.pool import Upstream, UpstreamPool
 from gateway.upstream.specs import UpstreamSpec, read_upstreams
 from gateway.upstream.transport import UpstreamTransport
+from tests.support.clock import Clock
 
 SECRET = "sk-canary-31c0"
-
-
-@dataclass
-class Clock:
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def upstream(name: str, clock: Clock | None = None, **fields: float) -> Upstream:
     spec = UpstreamSpec(name, "http://127.0.0.1:1", "key", **fields)  # type: ignore[arg-type]
     transport = UpstreamTransport(spec.base_url, spec.api_key, first_byte_seconds=1, idle_seconds=1)
-    return Upstream(spec, transport, clock or Clock())
+    return Upstream(spec, transport, clock or Clock(1000.0))
 
 
 def firsts(pool: UpstreamPool, count: int = 2000) -> list[str]:
@@ -48,7 +40,7 @@ def test_an_upstream_more_takes_its_share_and_moves_nobody_else() -> None:
 
 
 def test_a_limited_upstream_comes_last_until_it_has_rested() -> None:
-    clock = Clock()
+    clock = Clock(1000.0)
     resting, other = upstream("a", clock), upstream("b", clock)
     pool = UpstreamPool([resting, other])
     resting.cool(20.0)
@@ -62,7 +54,7 @@ def test_a_limited_upstream_comes_last_until_it_has_rested() -> None:
 
 
 def test_an_upstream_with_limits_has_room_until_they_are_reached() -> None:
-    clock = Clock()
+    clock = Clock(1000.0)
     full = upstream("a", clock, requests_per_minute=2, concurrent_requests=1)
     full.asked()
     full.asked()

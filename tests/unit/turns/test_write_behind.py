@@ -1,4 +1,4 @@
-"""Bounded memories and the queue behind them."""
+"""The queue behind a memory: writes that nobody waits for."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,61 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from gateway.errors import InternalError, UnavailableError
-from gateway.storage.shelf import Allowance, Shelf
 from gateway.turns.write_behind import WriteBehind
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def test_a_shelf_keeps_what_was_used_last() -> None:
-    shelf: Shelf[str, int] = Shelf(max_entries=2)
-    shelf.put("a", 1, 10)
-    shelf.put("b", 2, 10)
-    assert shelf.get("a") == 1
-    shelf.put("c", 3, 10)
-    assert (shelf.get("a"), shelf.get("b"), shelf.get("c")) == (1, None, 3)
-
-
-def test_p56_a_shelf_is_bounded_by_size_too() -> None:
-    shelf: Shelf[int, str] = Shelf(max_entries=100, max_size=10)
-    for number in range(20):
-        shelf.put(number, "x", 10, size=3)
-    assert len(shelf) == 3
-    shelf.put(99, "too big", 10, size=11)
-    assert len(shelf) == 3
-    assert shelf.get(99) is None
-    shelf.put(19, "too big now", 10, size=11)
-    assert shelf.get(19) is None
-    shelf.put(1, "x", 10, size=10)
-    assert len(shelf) == 1
-    assert shelf.get(1) == "x"
-
-
-def test_what_is_on_a_shelf_expires() -> None:
-    clock = Clock()
-    shelf: Shelf[str, int] = Shelf(max_entries=2, clock=clock)
-    shelf.put("a", 1, 5)
-    clock.now = 4.9
-    assert shelf.get("a") == 1
-    clock.now = 5.0
-    assert shelf.get("a") is None
-    assert len(shelf) == 0
-
-
-def test_an_allowance_is_saved_up_to_its_limit() -> None:
-    clock = Clock()
-    allowance = Allowance(2.0, 3.0, clock)
-    assert [allowance.take() for _ in range(4)] == [True, True, True, False]
-    clock.now = 0.5
-    assert [allowance.take() for _ in range(2)] == [True, False]
-    clock.now = 100.0
-    assert [allowance.take() for _ in range(4)] == [True, True, True, False]
 
 
 class Table:
