@@ -3,7 +3,7 @@
 from fastapi import Request
 
 from api.deps import context_of, services_of
-from api.request_body import read_body
+from api.request_body import AsgiBody, read_body
 from gateway import wire
 from gateway.batches.batches import Batches, Sent
 from gateway.context import Caller
@@ -31,7 +31,7 @@ async def read_sent(request: Request, caller: Caller) -> Sent:
     """A create call with a JSON body."""
     limit = services_of(request).settings.max_body_bytes
     try:
-        data = await read_body(request.receive, context_of(request), limit)
+        data = await read_body(AsgiBody(request.receive), context_of(request), limit)
     except RequestTooLargeError as error:
         raise RequestTooLargeError(
             f"{error.message}: larger batches go by file, see input_file_id of /v1/batch",

@@ -5,66 +5,79 @@ as much as its translation. The same routes stand in the router too, for its lis
 other method.
 """
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, cast
 
 from fastapi import FastAPI
-from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from api.errors import respond, unexpected
+from api.errors import refusal, unexpected
+from api.live_connection import AsgiConnection, Headers, LiveConnection
+from api.live_endpoint import LiveEndpoint
 from api.middleware import Edge
+from api.sse import serve_live
 from gateway.errors import GatewayError
+from gateway.services import Services
+
+LiveHandler = Callable[[LiveConnection], Coroutine[Any, Any, None]]
+"""Serves a live request. Raises what happens to an answer that has begun."""
 
 
 class Application(FastAPI):
-    """A FastAPI application whose hot routes are served before anything else is asked."""
+    """A FastAPI application whose hot routes are served before anything else is asked.
 
-    _hot: "HotRoutes | None" = None
+    `live_handlers` serve the POST requests of a path; the gateway's server calls them itself.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self.live_handlers: dict[bytes, LiveHandler] = {}
+        super().__init__(**options)
 
     def add_hot_routes(self, routes: Sequence[Route], edge: Edge) -> None:
-        """Serve POST requests for `routes` on the short way."""
+        """Serve POST requests for `routes`, of LiveEndpoints, on the short way."""
         self.router.routes[:0] = routes
-        self._hot = HotRoutes(routes, edge)
+        for route in routes:
+            handler = partial(self._serve, cast(LiveEndpoint, route.endpoint), edge)
+            self.live_handlers[route.path.encode("ascii")] = handler
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event."""
-        if self._hot is not None and scope["type"] == "http" and scope["method"] == "POST":
-            endpoint = self._hot.endpoints.get(scope["path"])
-            if endpoint is not None:
-                scope["app"] = self
-                await self._hot.serve(endpoint, scope, receive, send)
+        if scope["type"] == "http" and scope["method"] == "POST":
+            handler = self.live_handlers.get(scope["path"].encode("utf-8", "surrogatepass"))
+            if handler is not None:
+                await handler(AsgiConnection(scope, receive, send))
                 return
         await super().__call__(scope, receive, send)
 
+    async def _serve(self, endpoint: LiveEndpoint, edge: Edge, connection: LiveConnection) -> None:
+        """Serve one request with what the layers give every other one: edge and error bodies.
 
-class HotRoutes:
-    """Serves live requests with what the layers give every other one: edge and error bodies."""
-
-    def __init__(self, routes: Sequence[Route], edge: Edge) -> None:
-        self.endpoints: dict[str, ASGIApp] = {route.path: route.endpoint for route in routes}
-        self._edge = edge
-
-    async def serve(self, endpoint: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request. What nobody expected is answered, then raised for the server."""
-        context = self._edge.enter(scope)
-        has_begun = False
-
-        def edge_send(message: Message) -> Awaitable[None]:
-            nonlocal has_begun
-            if not has_begun:
-                has_begun = True
-                self._edge.sign(message, context)
-            return send(message)
-
+        What nobody expected is answered, then raised for the server.
+        """
+        context = edge.enter(endpoint.label, connection.headers)
         try:
-            self._edge.check(context)
-            await endpoint(scope, receive, edge_send)
+            edge.check(context)
+            services: Services = self.state.services
+            opener = endpoint.opener_of(services)
+            await serve_live(connection, context, edge, services.live.authenticate, opener)
         except GatewayError as error:
-            if has_begun:
+            if connection.has_begun:
                 raise
-            await respond(Request(scope), error)(scope, receive, edge_send)
+            refused = refusal(endpoint.label, context, error)
+            await _answer(connection, refused, edge.headers(context))
         except Exception as error:
-            if not has_begun:
-                await unexpected(Request(scope), error)(scope, receive, edge_send)
+            if not connection.has_begun:
+                failed = unexpected(endpoint.label, context, error)
+                await _answer(connection, failed, edge.headers(context))
             raise
+
+
+async def _answer(connection: LiveConnection, response: Response, more: Headers) -> None:
+    headers = {**response.headers, **more}
+    del headers["content-length"]  # the connection says it
+    taken = connection.answer(response.status_code, headers, bytes(response.body))
+    if taken is not None:
+        await taken

@@ -70,29 +70,34 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_unexpected_error)
 
 
-def respond(request: Request, error: GatewayError) -> Response:
+def refusal(path: str, context: RequestContext, error: GatewayError) -> Response:
     """The logged answer to a request that failed."""
-    context: RequestContext = request.scope["state"]["context"]
     log_refused(context.request_id, error)
-    return error_response(request.url.path, context, error)
+    return error_response(path, context, error)
+
+
+def unexpected(path: str, context: RequestContext, error: Exception) -> Response:
+    """The logged answer to a request that failed for a reason nobody has foreseen."""
+    _log.error("unexpected_error", exc_info=error)
+    return refusal(path, context, InternalError("the gateway failed; its log has the request id"))
 
 
 async def _on_gateway_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, GatewayError):
         raise error
-    return respond(request, error)
+    return _refusal(request, error)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     if error.status_code == 404:
-        return respond(request, NotFoundError(f"no such path: {request.url.path[:200]}"))
+        return _refusal(request, NotFoundError(f"no such path: {request.url.path[:200]}"))
     if error.status_code == 405:
-        return respond(request, method_not_allowed(request.method, request.url.path))
+        return _refusal(request, method_not_allowed(request.method, request.url.path))
     refused = InvalidRequestError(str(error.detail))
     refused.status = error.status_code
-    return respond(request, refused)
+    return _refusal(request, refused)
 
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:
@@ -101,19 +106,22 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
     first = error.errors()[0]
     place, *path = first["loc"]
     param = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-    return respond(
+    return _refusal(
         request, InvalidRequestError(f"{place}: {first['msg']}", param=param.lstrip(".") or "$")
     )
 
 
 async def _on_unexpected_error(request: Request, error: Exception) -> Response:
-    return unexpected(request, error)
+    return unexpected(request.url.path, _context(request), error)
 
 
-def unexpected(request: Request, error: Exception) -> Response:
-    """The logged answer to a request that failed for a reason nobody has foreseen."""
-    _log.error("unexpected_error", exc_info=error)
-    return respond(request, InternalError("the gateway failed; its log has the request id"))
+def _refusal(request: Request, error: GatewayError) -> Response:
+    return refusal(request.url.path, _context(request), error)
+
+
+def _context(request: Request) -> RequestContext:
+    context: RequestContext = request.scope["state"]["context"]
+    return context
 
 
 def method_not_allowed(method: str, path: str) -> MethodNotAllowedError:

@@ -1,12 +1,10 @@
-"""A hot route: a plain ASGI endpoint, so that no body passes through a model class."""
+"""A hot route: its body never passes through a model class."""
 
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 from starlette.types import Receive, Scope, Send
 
 from api.errors import method_not_allowed
-from api.sse import serve_live
 from gateway.pipeline.reply import LiveOpener
 from gateway.services import Services
 
@@ -15,20 +13,15 @@ OpenerOf = Callable[[Services], LiveOpener]
 
 
 class LiveEndpoint:
-    """A path that answers live; the router calls it as it would call a mounted application.
+    """A path that answers POST requests live, see `api.dispatch`.
 
-    `label` is the endpoint's name in metrics and usage.
+    `label` is its name in metrics and usage; `opener_of` finds what opens its requests.
     """
 
     def __init__(self, label: str, opener_of: OpenerOf) -> None:
-        self._label = label
-        self._opener_of = opener_of
+        self.label = label
+        self.opener_of = opener_of
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
-        """Serve one request, streamed or whole."""
-        if scope["method"] != "POST":
-            raise method_not_allowed(scope["method"], scope["path"])
-        scope["state"]["context"].endpoint = self._label
-        services: Services = scope["app"].state.services
-        opener = self._opener_of(services)
-        return serve_live(scope, receive, send, services.live.authenticate, opener)
+    async def __call__(self, scope: Scope, _: Receive, __: Send) -> None:
+        """What the router is asked of it is no POST request. Raises MethodNotAllowedError."""
+        raise method_not_allowed(scope["method"], scope["path"])

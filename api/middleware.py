@@ -4,17 +4,17 @@ Pure ASGI: one BaseHTTPMiddleware costs more CPU than the whole rest of a small 
 """
 
 import time
+from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import error_response
+from api.errors import refusal
 from gateway.config import Settings
 from gateway.context import RequestContext
 from gateway.errors import GatewayError
 from gateway.headers import headers_by_name
 from gateway.ids import random_hex
 from gateway.security.origin import OriginLock
-from gateway.telemetry.logs import log_refused
 
 
 class Edge:
@@ -24,34 +24,26 @@ class Edge:
     """
 
     def __init__(self, settings: Settings) -> None:
+        self.settings = settings
         self.is_draining = False
         self._lock = OriginLock(settings)
-        self._gateway_header = (b"x-gateway", settings.gateway_name.encode("ascii"))
 
-    def enter(self, scope: Scope) -> RequestContext:
-        """The context of a new HTTP request, put into its scope."""
-        context = RequestContext(
-            request_id="req_" + random_hex(24),
-            endpoint=scope["path"],
-            headers=headers_by_name(scope["headers"]),
-            received_at=time.monotonic(),
+    def enter(self, endpoint: str, headers: Iterable[tuple[bytes, bytes]]) -> RequestContext:
+        """The context of a new HTTP request."""
+        return RequestContext(
+            "req_" + random_hex(24), endpoint, headers_by_name(headers), time.monotonic()
         )
-        scope["state"]["context"] = context
-        return context
 
     def check(self, context: RequestContext) -> None:
         """Refuse what did not come through the front door. Raises PermissionDeniedError."""
         self._lock.check(context.headers)
 
-    def sign(self, message: Message, context: RequestContext) -> None:
-        """Put the headers of every answer into the message that begins one."""
-        message["headers"] = [
-            *message.get("headers", ()),
-            self._gateway_header,
-            (b"x-request-id", context.request_id.encode("ascii")),
-        ]
+    def headers(self, context: RequestContext) -> dict[str, str]:
+        """The headers that every answer has."""
+        headers = {"x-gateway": self.settings.gateway_name, "x-request-id": context.request_id}
         if self.is_draining:
-            message["headers"].append((b"connection", b"close"))
+            headers["connection"] = "close"
+        return headers
 
 
 class EdgeMiddleware:
@@ -66,17 +58,22 @@ class EdgeMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        context = self._edge.enter(scope)
+        context = self._edge.enter(scope["path"], scope["headers"])
+        scope["state"]["context"] = context
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._edge.sign(message, context)
+                signature = self._edge.headers(context).items()
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    *((name.encode("ascii"), value.encode("ascii")) for name, value in signature),
+                ]
             await send(message)
 
         try:
             self._edge.check(context)
         except GatewayError as error:
-            log_refused(context.request_id, error)
-            await error_response(scope["path"], context, error)(scope, receive, send_with_headers)
+            response = refusal(scope["path"], context, error)
+            await response(scope, receive, send_with_headers)
             return
         await self._app(scope, receive, send_with_headers)

@@ -7,24 +7,20 @@ have SHUTDOWN_GRACE_SECONDS to end. No request that was sent meanwhile is lost.
 
 import argparse
 import asyncio
+import math
 import socket
 import sys
-import time
-import weakref
 from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.app import create_app
 from api.http_protocol import LiveProtocol
 
-_KEEP_ALIVE_SECONDS = 75  # above the 60 s idle time-out load balancers come with
 _DRAIN_SECONDS = 1.0  # clients that are at work come back sooner
 _ACCEPTED_SECONDS = 0.3  # what was accepted at the last moment has sent its request by then
 _LOOK_SECONDS = 0.05
-_HEAD_SECONDS = 30.0
 _TICKS_A_LOOK = 50  # of 0.1 s
 
 
@@ -38,7 +34,6 @@ class GentleServer(uvicorn.Server):
         super().__init__(config)
         self._edge = app.state.edge
         self._ready_file = ready_file
-        self._silent_since: weakref.WeakKeyDictionary[object, float] = weakref.WeakKeyDictionary()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to serve, and say so."""
@@ -58,7 +53,7 @@ class GentleServer(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Every tenth of a second."""
         if counter % _TICKS_A_LOOK == 0:
-            self._end_unfinished_heads()
+            self._end_silent()
         return await super().on_tick(counter)
 
     async def _while_connected(self, seconds: float) -> None:
@@ -68,22 +63,12 @@ class GentleServer(uvicorn.Server):
                 return
             await asyncio.sleep(_LOOK_SECONDS)
 
-    def _end_unfinished_heads(self) -> None:
-        """Close connections that have begun a request, or none, and then said nothing for long."""
-        now = time.monotonic()
+    def _end_silent(self) -> None:
+        """Close connections that are idle for long, or have begun a request and not gone on."""
+        now = asyncio.get_running_loop().time()
         for connection in list(self.server_state.connections):
-            if not isinstance(connection, HttpToolsProtocol) or not _awaits_head(connection):
-                self._silent_since.pop(connection, None)
-            elif now - self._silent_since.setdefault(connection, now) > _HEAD_SECONDS:
+            if isinstance(connection, LiveProtocol) and now > (connection.ends_at or math.inf):
                 connection.transport.close()
-
-
-def _awaits_head(connection: HttpToolsProtocol) -> bool:
-    """True between requests, unless the keep-alive timer runs, which ends it in time."""
-    cycle = connection.cycle
-    if cycle is None:
-        return True
-    return cycle.response_complete and connection.timeout_keep_alive_task is None
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -110,7 +95,6 @@ def main(arguments: list[str] | None = None) -> None:
         date_header=False,
         proxy_headers=False,
         log_level="warning",
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=round(app.state.settings.shutdown_grace_seconds),
     )
     server = GentleServer(config, app, chosen.ready_file)

@@ -1,18 +1,16 @@
 """The relay of one live answer: one loop, one write for each read, nothing buffered between.
 
-uvicorn's `send` returns silently after the client has left, so a watcher hears of the disconnect
-and cancels the relay; the answer's `settle` then runs without an await and drops the upstream.
+What is sent to a client that has left is dropped silently, so a watcher hears of the disconnect and
+cancels the relay; the answer's `settle` then runs without an await and drops the upstream.
 """
 
 import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from functools import lru_cache
 
-from starlette.types import Message, Receive, Scope, Send
-
-from api.http_protocol import DISCONNECT, OnDisconnect
+from api.live_connection import LiveConnection
+from api.middleware import Edge
 from api.request_body import ClientLeftError, read_body
 from gateway.config import Settings
 from gateway.context import RequestContext
@@ -20,11 +18,12 @@ from gateway.errors import UnavailableError
 from gateway.pipeline.reply import LiveOpener, LiveReply
 
 _GOODBYE_SECONDS = 1.0
-_STREAM_HEADERS = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-)
+_WHOLE_HEADERS = {"content-type": "application/json"}
+_STREAM_HEADERS = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache",
+    "x-accel-buffering": "no",
+}
 
 
 Authenticate = Callable[[RequestContext], Awaitable[None]]
@@ -39,35 +38,19 @@ class ClientWatch:
     """
 
     def __init__(
-        self, receive: Receive, send: Send, settings: Settings, task: asyncio.Task[object]
+        self, connection: LiveConnection, settings: Settings, task: asyncio.Task[object]
     ) -> None:
-        self._receive = receive
-        self._send = send
+        self._connection = connection
         self._keep_alive_seconds = settings.keep_alive_seconds
         self._stall_seconds = settings.client_stall_seconds
         self._task = task
-        self._watching: asyncio.Task[None] | None = None
-        self._on_disconnect: OnDisconnect | None = None
         self.is_sending = False
         self._comment = b""
         self._timer: asyncio.TimerHandle | None = None
         self._commenting: asyncio.Task[None] | None = None
         self._last_write = 0.0
         self.left = False
-
-    def start(self, scope: Scope) -> None:
-        """From now on cancel the task when the client leaves."""
-        self._on_disconnect = scope.get("extensions", {}).get(DISCONNECT, {}).get("call")
-        if self._on_disconnect is not None:
-            self._on_disconnect(self._leave)
-        else:
-            self._watching = asyncio.ensure_future(self._wait_for_disconnect())
-
-    async def _wait_for_disconnect(self) -> None:
-        message: Message = {"type": "http.request"}
-        while message["type"] != "http.disconnect":
-            message = await self._receive()
-        self._leave()
+        connection.watch(self._leave)
 
     def start_keep_alive(self, comment: bytes) -> None:
         """From now on write `comment` whenever the stream has been silent for too long."""
@@ -81,10 +64,7 @@ class ClientWatch:
 
     def close(self) -> None:
         """Stop to watch: also the timer, and a comment that a slow client has not taken yet."""
-        if self._on_disconnect is not None:
-            self._on_disconnect(None)
-        if self._watching is not None:
-            self._watching.cancel()
+        self._connection.watch(None)
         if self._timer is not None:
             self._timer.cancel()
         if self._commenting is not None:
@@ -113,13 +93,14 @@ class ClientWatch:
 
     async def _write_comment(self) -> None:
         self.wrote()
-        await self._send({"type": "http.response.body", "body": self._comment, "more_body": True})
+        if (taken := self._connection.write(self._comment)) is not None:
+            await taken
 
 
 async def serve_live(
-    scope: Scope,
-    receive: Receive,
-    send: Send,
+    connection: LiveConnection,
+    context: RequestContext,
+    edge: Edge,
     authenticate: Authenticate,
     opener: LiveOpener,
 ) -> None:
@@ -127,26 +108,23 @@ async def serve_live(
 
     The key comes first: nobody sends megabytes to a gateway that does not know them.
     """
-    context: RequestContext = scope["state"]["context"]
-    settings = scope["app"].state.settings
     task = asyncio.current_task()
     if task is None:
         raise RuntimeError("a request is always served inside a task")
     await authenticate(context)
     try:
-        body = await read_body(receive, context, settings.max_body_bytes)
+        body = await read_body(connection, context, edge.settings.max_body_bytes)
     except ClientLeftError:
         return
-    watch = ClientWatch(receive, send, settings, task)
-    watch.start(scope)
+    watch = ClientWatch(connection, edge.settings, task)
     try:
         reply = await opener(context, body)
         del body  # a stream may be open for long
         try:
-            await _relay(reply, context, send, watch)
+            await _relay(reply, context, edge, connection, watch)
         except asyncio.CancelledError:
             if not watch.left and reply.stream:
-                await _end_early(reply, send)
+                await _end_early(reply, connection)
             raise
         finally:
             reply.settle()
@@ -157,53 +135,40 @@ async def serve_live(
         watch.close()
 
 
-async def _relay(reply: LiveReply, context: RequestContext, send: Send, watch: ClientWatch) -> None:
+async def _relay(
+    reply: LiveReply,
+    context: RequestContext,
+    edge: Edge,
+    connection: LiveConnection,
+    watch: ClientWatch,
+) -> None:
     if not reply.stream:
         body = await reply.whole()
         reply.settle()  # before anybody is told: what was used is on the disk
-        await _send_whole(body, reply.status, context, send)
+        headers = _WHOLE_HEADERS | context.response_headers | edge.headers(context)
+        if (taken := connection.answer(reply.status, headers, body)) is not None:
+            await taken
         return
-    await send(_start(200, [*_STREAM_HEADERS, *_extra_headers(context)]))
+    headers = _STREAM_HEADERS | context.response_headers | edge.headers(context)
+    if (taken := connection.begin(headers)) is not None:
+        await taken
     watch.start_keep_alive(reply.keep_alive)
     while (data := await reply.next()) is not None:
         if data:
             watch.wrote()
-            watch.is_sending = True
-            await send({"type": "http.response.body", "body": data, "more_body": True})
-            watch.is_sending = False
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+            if (taken := connection.write(data)) is not None:
+                watch.is_sending = True
+                await taken
+                watch.is_sending = False
+    if (taken := connection.write(b"", is_last=True)) is not None:
+        await taken
 
 
-async def _end_early(reply: LiveReply, send: Send) -> None:
+async def _end_early(reply: LiveReply, connection: LiveConnection) -> None:
     """Tell the client of a stream that this process has to end."""
     error = UnavailableError("the gateway is stopping; please send the request again")
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_GOODBYE_SECONDS):
-            body = reply.interrupt(error)
-            await send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-async def _send_whole(body: bytes, status: int, context: RequestContext, send: Send) -> None:
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode("ascii")),
-        *_extra_headers(context),
-    ]
-    await send(_start(status, headers))
-    await send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-def _start(status: int, headers: list[tuple[bytes, bytes]]) -> Message:
-    return {"type": "http.response.start", "status": status, "headers": headers}
-
-
-def _extra_headers(context: RequestContext) -> list[tuple[bytes, bytes]]:
-    return [
-        (_header_name(name), value.encode("ascii"))
-        for name, value in context.response_headers.items()
-    ]
-
-
-@lru_cache(maxsize=256)
-def _header_name(name: str) -> bytes:
-    return name.lower().encode("ascii")
+            taken = connection.write(reply.interrupt(error), is_last=True)
+            if taken is not None:
+                await taken

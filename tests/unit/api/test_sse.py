@@ -1,11 +1,12 @@
 """The relay of a live answer: one write for each read, kept alive, settled whatever happens."""
 
 import asyncio
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from api.live_connection import AsgiConnection
+from api.middleware import Edge
 from api.sse import serve_live
 from gateway.config import Settings
 from gateway.context import RequestContext
@@ -58,11 +59,9 @@ class Client:
 
     async def ask(self, reply: "Reply", **settings: Any) -> None:
         values = {"keep_alive_seconds": 15.0, "max_body_bytes": 1024, **settings}
-        scope = {
-            "state": {"context": self.context},
-            "app": SimpleNamespace(state=SimpleNamespace(settings=Settings(**values))),
-        }
-        await serve_live(scope, self.receive, self.send, self.authenticate, reply.open)
+        connection = AsgiConnection({"headers": ()}, self.receive, self.send)
+        edge = Edge(Settings(**values))
+        await serve_live(connection, self.context, edge, self.authenticate, reply.open)
 
 
 class Reply:

@@ -1,0 +1,204 @@
+"""One live request on a connection of the server's own, see `api.http_protocol`."""
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable
+
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from api.live_connection import Headers, Taken
+from api.request_body import ClientLeftError
+
+_log = logging.getLogger("gateway.api")
+
+
+class LiveExchange:
+    """One live request and its answer: a LiveConnection.
+
+    The head of an answer in pieces waits a moment for the first of them.
+    """
+
+    def __init__(self, protocol: HttpToolsProtocol) -> None:
+        version = protocol.parser.get_http_version()
+        self.headers = protocol.headers
+        self.has_begun = False
+        self.response_complete = False
+        self.keep_alive = version != "1.0" and protocol.parser.should_keep_alive()
+        self._protocol = protocol
+        self._transport = protocol.transport
+        self._knows_chunks = version == "1.1"
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._limit: float = HIGH_WATER_LIMIT  # until somebody says what may come
+        self._has_come = False
+        self._arrival: asyncio.Future[None] | None = None
+        self._has_left = False
+        self._on_left: Callable[[], None] | None = None
+        self._head = b""
+
+    # --- the request ---
+
+    def arrived(self) -> bytes | None:
+        """The body, when it has come as a whole already."""
+        return self._body() if self._has_come else None
+
+    async def read(self, limit_bytes: int) -> bytes:
+        """See BodySource."""
+        self._limit = limit_bytes
+        self._continue()
+        if not (self._has_come or self._has_left or self._size > limit_bytes):
+            self._protocol.flow.resume_reading()
+            self._arrival = asyncio.get_running_loop().create_future()
+            await self._arrival
+        if self._has_left:
+            raise ClientLeftError
+        return self._body()
+
+    def add(self, piece: bytes) -> None:
+        """A piece of the body has come."""
+        if self.response_complete:
+            return
+        self._pieces.append(piece)
+        self._size += len(piece)
+        if self._size > self._limit:
+            self._protocol.flow.pause_reading()
+            self._wake()
+
+    def complete(self) -> None:
+        """All of the body has come."""
+        self._has_come = True
+        self._wake()
+
+    def lose(self) -> None:
+        """The client has left."""
+        self._has_left = True
+        self._wake()
+        on_left, self._on_left = self._on_left, None
+        if on_left is not None and not self.response_complete:
+            on_left()
+
+    def watch(self, on_left: Callable[[], None] | None) -> None:
+        """See LiveConnection."""
+        self._on_left = on_left
+        if on_left is None:
+            return
+        self._protocol.flow.resume_reading()  # a paused connection does not notice its end
+        if self._has_left:
+            on_left()
+
+    def _body(self) -> bytes:
+        pieces, self._pieces = self._pieces, []
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _continue(self) -> None:
+        """Ask for the body where the client waits for that (RFC 9110, 10.1.1)."""
+        for name, value in self.headers:
+            if name.lower() == b"expect" and value.lower() == b"100-continue":
+                self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _wake(self) -> None:
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
+
+    # --- the answer ---
+
+    def answer(self, status: int, headers: Headers, body: bytes) -> Taken:
+        """See LiveConnection."""
+        head = self._framed(status, headers, f"content-length: {len(body)}\r\n")
+        self.has_begun = True
+        self._send(head + body)
+        self._end()
+        return None
+
+    def begin(self, headers: Headers) -> Taken:
+        """See LiveConnection."""
+        if not self._knows_chunks:
+            self.keep_alive = False  # the end of the connection is that of the answer
+        framing = "transfer-encoding: chunked\r\n" if self._knows_chunks else ""
+        self._head = self._framed(200, headers, framing)
+        self.has_begun = True
+        asyncio.get_running_loop().call_soon(self._send_head)
+        return None
+
+    def write(self, piece: bytes, *, is_last: bool = False) -> Taken:
+        """See LiveConnection."""
+        if self._knows_chunks:
+            piece = b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
+            if is_last:
+                piece += b"0\r\n\r\n"
+        if self._head:
+            piece = self._head + piece
+            self._head = b""
+        self._send(piece)
+        if is_last:
+            self._end()
+        flow = self._protocol.flow
+        return flow.drain() if flow.write_paused else None
+
+    def served(self, task: asyncio.Task[None]) -> None:
+        """Whoever served the request is done; one that failed has not answered to the end."""
+        self._protocol.tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            _log.error("a live request failed", exc_info=error)
+        if self.response_complete or self._has_left:
+            return
+        if self.has_begun:
+            self._transport.close()
+        else:
+            self.answer(500, _FAILED, b"Internal Server Error")
+
+    def _framed(self, status: int, headers: Headers, framing: str) -> bytes:
+        """The head of an answer. Raises RuntimeError for a header that is none."""
+        lines = [_BEGINNINGS[name] + value for name, value in headers.items()]
+        text = "\r\n".join([*lines, framing]).encode("latin-1")
+        breaks = len(lines) + (framing != "")
+        printable = len(text.translate(None, _CONTROLS))
+        if text.count(b"\r\n") != breaks or printable + 2 * breaks != len(text):
+            raise RuntimeError("a value of a response header has control characters")
+        if "connection" in headers:
+            self.keep_alive = False  # the only thing the gateway says of it is that it closes
+        elif not self.keep_alive:
+            text += b"connection: close\r\n"
+        return b"%b%b\r\n" % (STATUS_LINE[status], text)
+
+    def _send_head(self) -> None:
+        """Send the head alone where nothing came at once."""
+        head, self._head = self._head, b""
+        self._send(head)
+
+    def _send(self, data: bytes) -> None:
+        if data and not self._has_left:
+            self._transport.write(data)
+
+    def _end(self) -> None:
+        self.response_complete = True
+        if self._has_left:
+            return
+        if not self.keep_alive:
+            self._transport.close()
+        self._protocol.on_response_complete()
+
+
+_FAILED = {"content-type": "text/plain; charset=utf-8", "connection": "close"}
+_CONTROLS = bytes({*range(0x20), 0x7F} - {0x09})
+_NOT_IN_NAMES = re.compile(r"[^!#$%&'*+.^_`|~0-9a-z-]")  # RFC 9110, 5.6.2, in lower case
+_KNOWN_NAMES = 1024
+
+
+class _Beginnings(dict[str, str]):
+    """How the line of each header begins. Raises RuntimeError for what is no name."""
+
+    def __missing__(self, name: str) -> str:
+        lower = name.lower()
+        if not name or _NOT_IN_NAMES.search(lower):
+            raise RuntimeError("the name of a response header is none")
+        beginning = lower + ": "
+        if len(self) < _KNOWN_NAMES:
+            self[name] = beginning
+        return beginning
+
+
+_BEGINNINGS = _Beginnings()
