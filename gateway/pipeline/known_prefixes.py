@@ -26,7 +26,7 @@ MAX_ENTRIES = 64
 
 _TEXT_FACTOR = 3  # as bytes, and as read and as sent in strings, of mostly one byte a character
 _OBJECT_BYTES = 500  # a dictionary, as read and as translated
-_MESSAGE_BYTES = 1000  # with its list, its blocks, and what is known of them
+_MESSAGE_BYTES = 1600  # with its list, its blocks, and what is known of them
 _TAIL_BYTES = 64
 
 _Setting = tuple[bytes | None, ...]
@@ -67,9 +67,15 @@ class Reading(Struct):
     raw: bytes = b""
 
     def digests(self) -> BlockDigests:
-        """Digests for its blocks, of which those it shares with an earlier request are known."""
-        known = self.prefix.known if self.prefix is not None else None
-        return BlockDigests() if known is None else BlockDigests(known.digests)
+        """Digests for its blocks, of which those it shares with an earlier request are known.
+
+        Once it is translated.
+        """
+        use = self.prefix
+        digests = BlockDigests(use.known.digests if use is not None and use.known else None)
+        if use is not None and use.reached is not None:
+            digests.walks.shared = len(use.reached.rounds.messages)
+        return digests
 
 
 class KnownPrefixes:

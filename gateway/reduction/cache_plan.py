@@ -7,29 +7,34 @@ common with this one, and the end of this one, if its conversation grows by appe
 rewrite their history get no mark at the end: nobody would read it.
 """
 
-from itertools import accumulate
+from bisect import bisect_right
+from itertools import accumulate, chain, repeat
+from operator import contains, itemgetter
 
 from gateway.catalog.models import Model
 from gateway.protocols.shared.cache_marks import MAX_MARKS, without_mark
-from gateway.protocols.shared.digests import BlockDigests, digest
+from gateway.protocols.shared.digests import DIGEST_BYTES, BlockDigests, digest
 from gateway.reduction.lifetime import Lifetime
 from gateway.reduction.state import BLOCK_BYTES, MAX_BLOCKS
 from gateway.structs import Struct, field
-from gateway.wire import JSON, JSONObject
+from gateway.wire import JSONObject
 
+_CONTENT, _WHOLE, _SIZE = itemgetter("content"), itemgetter(0), itemgetter(1)
+_WORDS = DIGEST_BYTES // BLOCK_BYTES
 _MARKABLE = frozenset({"text", "image", "document", "tool_use", "tool_result"})
 
 
 class Layout(Struct, frozen=True):
     """The blocks of a request's messages in order, with digests and sizes.
 
-    `places` are (message, block) indexes. `digests` has `BLOCK_BYTES` for each. `ends` counts the
-    bytes up to the end of each block, tools and system included; `head_bytes` are these.
+    `starts` has the number of the first block of each message. `digests` has `BLOCK_BYTES` for each
+    block. `ends` counts the bytes up to the end of each, tools and system included; `head_bytes`
+    are these.
     `marked` is how many marks the client has set.
     """
 
     blocks: list[JSONObject]
-    places: list[tuple[int, int]]
+    starts: list[int]
     digests: bytes
     ends: list[int]
     tools_bytes: int
@@ -42,6 +47,11 @@ class Layout(Struct, frozen=True):
         """Bytes of everything."""
         return self.ends[-1] if self.ends else self.head_bytes
 
+    def place(self, block: int) -> tuple[int, int]:
+        """The index of the block's message, and its own there."""
+        message = bisect_right(self.starts, block) - 1
+        return message, block - self.starts[message]
+
 
 def lay_out(body: JSONObject, digests: BlockDigests) -> Layout:
     """The layout of a body in the Messages form whose contents are lists of blocks."""
@@ -49,18 +59,15 @@ def lay_out(body: JSONObject, digests: BlockDigests) -> Layout:
     head = digests.look_all([*tools, *system])
     sizes = [each.size for each in head]
     tools_bytes, head_bytes = sum(sizes[: len(tools)]), sum(sizes)
-    blocks: list[JSONObject] = []
-    places: list[tuple[int, int]] = []
-    for number, message in enumerate(body["messages"]):
-        content = message["content"]
-        blocks += content
-        places += [(number, index) for index in range(len(content))]
+    contents = list(map(_CONTENT, body["messages"]))
+    blocks = list(chain.from_iterable(contents))
     known = digests.look_all(blocks)
+    whole = b"".join(map(_WHOLE, known[:MAX_BLOCKS]))
     return Layout(
         blocks=blocks,
-        places=places,
-        digests=b"".join([each.whole[:BLOCK_BYTES] for each in known[:MAX_BLOCKS]]),
-        ends=list(accumulate([each.size for each in known], initial=head_bytes))[1:],
+        starts=list(accumulate(map(len, contents), initial=0)),
+        digests=memoryview(whole).cast("Q")[::_WORDS].tobytes(),
+        ends=list(accumulate(map(_SIZE, known), initial=head_bytes))[1:],
         tools_bytes=tools_bytes,
         head_bytes=head_bytes,
         setting=digest(b"".join([each.whole for each in head])),
@@ -131,7 +138,7 @@ def _before_last_answer(body: JSONObject, layout: Layout) -> int:
     """The last block before the last message of the assistant, where the last request ended."""
     messages = body["messages"]
     for block in range(len(layout.blocks) - 1, 0, -1):
-        number, index = layout.places[block]
+        number, index = layout.place(block)
         if index == 0 and messages[number]["role"] == "assistant":
             return block - 1
     return -1
@@ -156,8 +163,8 @@ def count_marks(body: JSONObject) -> int:
 
 
 def _count_marks(body: JSONObject, blocks: list[JSONObject]) -> int:
-    groups: list[JSON] = [blocks, body.get("tools") or (), body.get("system") or (), (body,)]
-    return sum([1 for group in groups for block in group if "cache_control" in block])
+    groups = chain(blocks, body.get("tools") or (), body.get("system") or (), (body,))
+    return sum(map(contains, groups, repeat("cache_control")))
 
 
 def with_marks(body: JSONObject, layout: Layout, marks: Marks, lifetime: Lifetime) -> JSONObject:
@@ -177,7 +184,7 @@ def with_marks(body: JSONObject, layout: Layout, marks: Marks, lifetime: Lifetim
         result["system"] = [*body["system"][:-1], {**body["system"][-1], "cache_control": mark}]
     messages = list(body["messages"])
     for block in marks.blocks:
-        number, index = layout.places[block]
+        number, index = layout.place(block)
         content = list(messages[number]["content"])
         mark = _mark_at((2, block), theirs, lifetime)
         content[index] = {**content[index], "cache_control": mark}

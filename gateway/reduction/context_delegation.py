@@ -7,8 +7,12 @@ stays legal, as the API checks it against what was sent. Both are betas
 of the anthropic package).
 """
 
+from collections.abc import Iterable
+
 from gateway.catalog.models import Model
 from gateway.policies import ContextPolicy
+from gateway.protocols.shared.digests import BlockDigests
+from gateway.structs import Struct
 from gateway.wire import JSONObject
 
 CLEARING_BETA = "context-management-2025-06-27"
@@ -29,7 +33,7 @@ def is_delegated(policy: ContextPolicy, model: Model) -> bool:
 
 
 def delegated(
-    body: JSONObject, policy: ContextPolicy, model: Model
+    body: JSONObject, policy: ContextPolicy, model: Model, *, has_summary: bool
 ) -> tuple[JSONObject, str | None]:
     """The body that asks the API to shorten, and the value for `anthropic-beta` it needs.
 
@@ -39,7 +43,7 @@ def delegated(
     if body.get("context_management") is not None:
         return body, None
     if not is_delegated(policy, model):
-        return body, COMPACTION_BETA if model.compaction and _is_compacted(body) else None
+        return body, COMPACTION_BETA if model.compaction and has_summary else None
     if policy.strategy == "anthropic_clear":
         edit, beta = _clearing(policy.max_tokens), CLEARING_BETA
     else:
@@ -47,13 +51,23 @@ def delegated(
     return {**body, "context_management": {"edits": [edit]}}, beta
 
 
-def _is_compacted(body: JSONObject) -> bool:
-    return any(
-        block["type"] == "compaction"
-        for message in body["messages"]
-        if message["role"] == "assistant"
-        for block in message["content"][:1]  # the API puts it first
-    )
+class Summaries(Struct):
+    """A walk to the summaries of the API's own; `found` when there is one."""
+
+    found: bool = False
+
+    def go(self, messages: Iterable[JSONObject], _: BlockDigests) -> None:
+        """See more messages."""
+        self.found = self.found or any(
+            block["type"] == "compaction"
+            for message in messages
+            if message["role"] == "assistant"
+            for block in message["content"][:1]  # the API puts it first
+        )
+
+    def copy(self) -> "Summaries":
+        """Another one that goes on by itself."""
+        return Summaries(self.found)
 
 
 def _clearing(max_tokens: int) -> JSONObject:

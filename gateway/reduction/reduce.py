@@ -18,7 +18,7 @@ from gateway.reduction.cache_plan import (
 from gateway.reduction.canonical import with_ordinal_ids
 from gateway.reduction.compaction import next_watermark
 from gateway.reduction.context_cut import ContextCut
-from gateway.reduction.context_delegation import delegated, is_delegated
+from gateway.reduction.context_delegation import Summaries, delegated, is_delegated
 from gateway.reduction.continuations import is_worth_writing
 from gateway.reduction.lifetime import (
     LONG_SECONDS,
@@ -99,6 +99,7 @@ class Reduction:
         self._is_settled = False
         self.passes = self._chosen(allowed)
         self._newest_blocks = 0
+        self._has_summary = False
         self._lines = SystemLines()
         self._calls = Calls()
         self._compacted = self._previous.compacted if self._previous is not None else 0
@@ -155,6 +156,7 @@ class Reduction:
                 self._ordinal_ids = False
             else:
                 self._compare_ids(body["messages"], digests)
+            self._has_summary = digests.walk(body["messages"], Summaries()).found
             self._move_watermark(body["messages"])
             if self._ordinal_ids:
                 body = {**body, "messages": with_ordinal_ids(body["messages"])}
@@ -216,7 +218,8 @@ class Reduction:
         """The body that leaves shortening to the API where it may, and the beta that needs."""
         if self._known.held_out:
             return body, None
-        return delegated(body, self._policy.texts.context, self._model)
+        context = self._policy.texts.context
+        return delegated(body, context, self._model, has_summary=self._has_summary)
 
     def mark(self, body: JSONObject, digests: BlockDigests) -> JSONObject:
         """The body to send, with cache marks: the last step, after everything else is settled."""

@@ -5,7 +5,7 @@ finds lines that were sent before, `reference_encoder` writes texts, `reference_
 back, `reference_cache` spares a conversation's next request the work of this one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from gateway.policies import References
 from gateway.protocols.shared.digests import BlockDigests
@@ -14,7 +14,8 @@ from gateway.reduction.reference_encoder import ReferenceEncoder, is_eligible
 from gateway.reduction.reference_notation import LABEL_OPENING, NOTATION, split_label
 from gateway.reduction.reference_reader import BadReferenceError, ReferenceReader
 from gateway.reduction.texts import Text, read_texts, write_texts
-from gateway.wire import JSONObject
+from gateway.structs import Struct, field
+from gateway.wire import JSON, JSONObject
 
 __all__ = [
     "NOTATION",
@@ -55,6 +56,7 @@ def encode_references(
     mode: References,
     cache: ReferenceCache | None = None,
     conversation: str = "",
+    digests: BlockDigests | None = None,
 ) -> None:
     """Label the texts of users and tools, and send what they repeat as references.
 
@@ -64,7 +66,7 @@ def encode_references(
     if mode == "off":
         return
     eligible = [text for text in texts if text.kind != "system" and is_eligible(text.value)]
-    steps = _steps(body, texts, eligible)
+    steps = _steps(body, texts, eligible, digests or BlockDigests())
     memory: Memory | None = None
     links: list[int] = []
     runs = mode == "runs"
@@ -93,9 +95,11 @@ def decode_references(body: JSONObject) -> JSONObject:
     return write_texts(body, texts)
 
 
-def _steps(body: JSONObject, texts: Sequence[Text], eligible: list[Text]) -> list[Step]:
+def _steps(
+    body: JSONObject, texts: Sequence[Text], eligible: list[Text], digests: BlockDigests
+) -> list[Step]:
     """What is encoded, and between it the labels that something else claims."""
-    claims = _claims(body, texts)
+    claims = _claims(body, texts, digests)
     if not claims:
         return [text.value for text in eligible]
     places: list[tuple[int, int, Step]] = [
@@ -106,16 +110,18 @@ def _steps(body: JSONObject, texts: Sequence[Text], eligible: list[Text]) -> lis
     return [step for _, _, step in places]
 
 
-def _claims(body: JSONObject, texts: Sequence[Text]) -> list[tuple[int, int, int]]:
+def _claims(
+    body: JSONObject, texts: Sequence[Text], digests: BlockDigests
+) -> list[tuple[int, int, int]]:
     """Where something that is not encoded begins like a label, and the label.
 
     The assistant may repeat one, or a system text; a reader could take it for the real one.
     """
-    openings = [opening for opening in _openings(body) if opening[2].startswith(LABEL_OPENING)]
+    openings = digests.walk(body["messages"], _OpeningsWalk()).openings
     if openings:
         read = {(text.message, text.block) for text in texts}
         openings = [opening for opening in openings if opening[:2] not in read]
-    openings += [
+    openings = openings + [
         (text.message, text.block, text.value)
         for text in texts
         if text.kind == "system" and text.value.startswith(LABEL_OPENING)
@@ -127,18 +133,35 @@ def _claims(body: JSONObject, texts: Sequence[Text]) -> list[tuple[int, int, int
     ]
 
 
-def _openings(body: JSONObject) -> Iterator[tuple[int, int, str]]:
-    """The texts that stand where somebody may have put a label, with their places."""
-    for number, message in enumerate(body["messages"]):
-        for place, block in enumerate(message["content"]):
-            kind = block["type"]
-            if kind == "text":
-                yield number, place, block["text"]
-            elif kind == "tool_result":
-                parts = block.get("content")
-                if isinstance(parts, list) and len(parts) > 1:
-                    texts = [part["text"] for part in parts if part["type"] == "text"]
-                    yield number, place, "".join(texts)
+class _OpeningsWalk(Struct):
+    """A walk to the texts that begin like a label, with their places."""
+
+    openings: list[tuple[int, int, str]] = field(default_factory=list)
+    seen: int = 0
+
+    def go(self, messages: Iterable[JSONObject], _: BlockDigests) -> None:
+        """See more messages."""
+        for number, message in enumerate(messages, self.seen):
+            self.seen = number + 1
+            for place, block in enumerate(message["content"]):
+                kind, text = block["type"], ""
+                if kind == "text":
+                    text = block["text"]
+                elif kind == "tool_result":
+                    text = _in_parts(block.get("content"))
+                if text.startswith(LABEL_OPENING):
+                    self.openings.append((number, place, text))
+
+    def copy(self) -> "_OpeningsWalk":
+        """Another one that goes on by itself."""
+        return _OpeningsWalk(list(self.openings), self.seen)
+
+
+def _in_parts(content: JSON) -> str:
+    """The text of a result that comes in several parts."""
+    if isinstance(content, list) and len(content) > 1:
+        return "".join([part["text"] for part in content if part["type"] == "text"])
+    return ""
 
 
 def _links(steps: Sequence[Step]) -> list[int]:

@@ -113,7 +113,7 @@ class Rewriter:
     def rewrite(self, request: Rewriting) -> JSONObject:
         """The request with its passes done, and reported."""
         body, shift = _pruned(request.body, request)
-        texts = read_texts(body, request.fixed)
+        texts = read_texts(body, request.fixed, request.digests)
         additions = self._shorten(body, texts, request, shift)
         body = write_texts(body, texts, request.digests)
         if additions:
@@ -148,8 +148,14 @@ class Rewriter:
         if passes.references != "off":
             with _noted(request, "references", texts, old, added=len(NOTATION)):
                 additions.append(NOTATION)
-                conversation = request.report.conversation
-                encode_references(body, texts, passes.references, self._references, conversation)
+                encode_references(
+                    body,
+                    texts,
+                    passes.references,
+                    self._references,
+                    request.report.conversation,
+                    request.digests,
+                )
         return additions
 
     def _settle(
@@ -224,12 +230,16 @@ class _noted:  # noqa: N801 - used like a function; a generator would cost more 
     def __exit__(self, *_: object) -> None:
         removed = -self._added
         removed_new = 0 if self._old_messages else -self._added
-        for text, value in zip(self._texts, self._before, strict=True):
-            if text.value is not value:
-                change = len(value) - len(text.value)
-                removed += change
-                if text.message >= self._old_messages:
-                    removed_new += change
+        after = [text.value for text in self._texts]
+        if after != self._before:
+            removed += sum(map(len, self._before)) - sum(map(len, after))
+            removed_new += sum(
+                [
+                    len(value) - len(text.value)
+                    for text, value in zip(self._texts, self._before, strict=True)
+                    if text.message >= self._old_messages
+                ]
+            )
         self._report.note(self._technique, removed, removed_new)
 
 

@@ -8,7 +8,7 @@ is its previous request.
 There is no text in here, only digests and numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from gateway import wire
 from gateway.protocols.shared.digests import BlockDigests, chained, digest
@@ -101,25 +101,42 @@ class Beginnings(Struct, frozen=True):
 
 def beginnings(messages: list[JSONObject], digests: BlockDigests) -> Beginnings:
     """The beginnings of a client's messages, in the Messages form and before any pass."""
-    state = first = b""
-    ends: list[tuple[bytes, int]] = []
-    questions: list[bytes] = []
-    for index, message in enumerate(messages):
-        if message["role"] == "assistant":
-            ends.append((state, index))
-        elif message["content"][-1]["type"] == "text":
-            questions.append(_opening(message["content"][-1]["text"]))
-        state = digest(state + digests.of_message(message))
-        first = first or state
-    ends.reverse()
+    walk = digests.walk(messages, _Beginning())
     return Beginnings(
-        whole=state,
-        first=first,
-        ends=tuple(ends[:_MOST_BEGINNINGS]),
+        whole=walk.state,
+        first=walk.first,
+        ends=tuple(walk.ends[: -_MOST_BEGINNINGS - 1 : -1]),
         messages=len(messages),
-        question=questions[-1] if questions else b"",
-        questions=frozenset(questions),
+        question=walk.questions[-1] if walk.questions else b"",
+        questions=frozenset(walk.questions),
     )
+
+
+class _Beginning(Struct):
+    """A walk to the beginnings of a request."""
+
+    state: bytes = b""
+    first: bytes = b""
+    ends: list[tuple[bytes, int]] = field(default_factory=list)
+    questions: list[bytes] = field(default_factory=list)
+    seen: int = 0
+
+    def go(self, messages: Iterable[JSONObject], digests: BlockDigests) -> None:
+        """See more messages."""
+        state = self.state
+        for index, message in enumerate(messages, self.seen):
+            if message["role"] == "assistant":
+                self.ends.append((state, index))
+            elif message["content"][-1]["type"] == "text":
+                self.questions.append(_opening(message["content"][-1]["text"]))
+            state = digest(state + digests.of_message(message))
+            self.first = self.first or state
+            self.seen = index + 1
+        self.state = state
+
+    def copy(self) -> "_Beginning":
+        """Another one that goes on by itself."""
+        return _Beginning(self.state, self.first, list(self.ends), list(self.questions), self.seen)
 
 
 def _opening(text: str) -> bytes:
@@ -190,22 +207,40 @@ def read_calls(
 
     The second, compared with the first of the request before, tells whether ids were made anew.
     """
-    blocks = [block for message in messages for block in message["content"]]
-    first = next((block for block in blocks if block["type"] == "tool_use"), None)
-    if first is None:
+    walk = digests.walk(messages, _CallsWalk())
+    if walk.first_at is None:
         return Calls(), Calls()
-    shape: list[str | int] = []
-    for block, made in zip(blocks, digests.look_all(blocks), strict=True):
-        kind, size = block["type"], made.size
-        if kind in _IDS:
-            size -= len(_identity(block))
-        shape += (kind, size)
-    first_id = digest(_identity(first))[:BLOCK_BYTES]
-    old = blocks[: sum([len(message["content"]) for message in messages[:before]])]
+    old = sum([len(message["content"]) for message in messages[:before]])
     known = Calls()
-    if any(block is first for block in old):
-        known = Calls(_shape_digest(shape[: 2 * len(old)]), first_id)
-    return Calls(_shape_digest(shape), first_id), known
+    if walk.first_at < old:
+        known = Calls(_shape_digest(walk.shape[: 2 * old]), walk.first_id)
+    return Calls(_shape_digest(walk.shape), walk.first_id), known
+
+
+class _CallsWalk(Struct):
+    """A walk to the calls of a history; `first_at` is the place of the first among all blocks."""
+
+    shape: list[str | int] = field(default_factory=list)
+    first_id: bytes = b""
+    first_at: int | None = None
+
+    def go(self, messages: Iterable[JSONObject], digests: BlockDigests) -> None:
+        """See more messages."""
+        blocks = [block for message in messages for block in message["content"]]
+        shape = self.shape
+        for block, made in zip(blocks, digests.look_all(blocks), strict=True):
+            kind, size = block["type"], made.size
+            if kind in _IDS:
+                identity = _identity(block)
+                size -= len(identity)
+                if self.first_at is None and kind == "tool_use":
+                    self.first_id = digest(identity)[:BLOCK_BYTES]
+                    self.first_at = len(shape) // 2
+            shape += (kind, size)
+
+    def copy(self) -> "_CallsWalk":
+        """Another one that goes on by itself."""
+        return _CallsWalk(list(self.shape), self.first_id, self.first_at)
 
 
 def _shape_digest(shape: list[str | int]) -> bytes:

@@ -4,11 +4,11 @@ A pass is a function over these texts: it sets `value` of those it changes. It m
 texts and at what is fixed for the conversation, at nothing else.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 from gateway.protocols.shared.digests import BlockDigests
-from gateway.structs import Struct
+from gateway.structs import Struct, field, replace
 from gateway.wire import JSONObject
 
 _SALT_CHARS = 64  # at each end; passes are deterministic, so that length and ends tell enough
@@ -38,7 +38,9 @@ class Text(Struct):
         return self.value is not self.original and self.value != self.original
 
 
-def read_texts(body: JSONObject, fixed: Collection[int] = ()) -> list[Text]:
+def read_texts(
+    body: JSONObject, fixed: Collection[int] = (), digests: BlockDigests | None = None
+) -> list[Text]:
     """The texts of a body in the Messages form, whose contents are lists of blocks.
 
     Left out: what the assistant said, tool results of other than exactly one text block, and the
@@ -48,25 +50,56 @@ def read_texts(body: JSONObject, fixed: Collection[int] = ()) -> list[Text]:
         Text("system", block["text"], -1, index, block["text"])
         for index, block in enumerate(body.get("system") or ())
     ]
-    calls: dict[str, JSONObject] = {}
-    for number, message in enumerate(body["messages"]):
-        if message["role"] == "assistant":
-            calls = {
-                block["id"]: block for block in message["content"] if block["type"] == "tool_use"
-            }
-            continue
-        kind: TextKind = "system" if message["role"] == "system" else "user"
-        for index, block in enumerate(message["content"]):
-            if block["type"] == "text":
-                if id(block) not in fixed:
+    messages: list[JSONObject] = body["messages"]
+    walk = (digests or BlockDigests()).walk(messages, _TextsWalk())
+    if not fixed:
+        return texts + walk.fresh()
+    return texts + [
+        text
+        for text in walk.fresh()
+        if text.nested or id(messages[text.message]["content"][text.block]) not in fixed
+    ]
+
+
+class _TextsWalk(Struct):
+    """A walk to the texts of the messages, of which each is as it was sent.
+
+    `calls` are the newest ones of the assistant, by their ids.
+    """
+
+    texts: list[Text] = field(default_factory=list)
+    calls: dict[str, JSONObject] = field(default_factory=dict)
+    seen: int = 0
+
+    def go(self, messages: Iterable[JSONObject], _: BlockDigests) -> None:
+        """See more messages."""
+        texts = self.texts
+        for number, message in enumerate(messages, self.seen):
+            self.seen = number + 1
+            role, content = message["role"], message["content"]
+            if role == "assistant":
+                self.calls = {
+                    block["id"]: block for block in content if block["type"] == "tool_use"
+                }
+                continue
+            kind: TextKind = "system" if role == "system" else "user"
+            for index, block in enumerate(content):
+                if block["type"] == "text":
                     text = block["text"]
                     texts.append(Text(kind, text, number, index, text))
-            elif block["type"] == "tool_result":
-                value = _only_text(block)
-                if value is not None:
-                    call = calls.get(block["tool_use_id"])
-                    texts.append(Text("tool_result", value, number, index, value, True, call))
-    return texts
+                elif block["type"] == "tool_result":
+                    value = _only_text(block)
+                    if value is not None:
+                        call = self.calls.get(block["tool_use_id"])
+                        texts.append(Text("tool_result", value, number, index, value, True, call))
+
+    def fresh(self) -> list[Text]:
+        """The texts, for passes to change."""
+        return list(map(replace, self.texts))
+
+    def copy(self) -> "_TextsWalk":
+        """Another one that goes on by itself."""
+        return _TextsWalk(list(self.texts), self.calls, self.seen)
 
 
 def write_texts(
@@ -80,21 +113,24 @@ def write_texts(
     changed = [text for text in texts if text.is_changed]
     if not changed:
         return body
-    by_message: dict[int, list[Text]] = {}
+    messages: list[JSONObject] = list(body["messages"])
+    system: list[JSONObject] = []
+    latest, blocks = -2, system
     for text in changed:
-        by_message.setdefault(text.message, []).append(text)
-    result = {**body, "messages": list(body["messages"])}
-    for number, its_texts in by_message.items():
-        message = body["messages"][number] if number >= 0 else {}
-        blocks = list(message["content"] if number >= 0 else body["system"])
-        for text in its_texts:
-            blocks[text.block] = _with_text(blocks[text.block], text, digests)
-        if number >= 0:
-            result["messages"][number] = {**message, "content": blocks}
-        else:
-            result["system"] = [block for block in blocks if block["text"]]
-    if result.get("system") == []:
-        del result["system"]
+        if text.message != latest:
+            latest = text.message
+            if latest < 0:
+                blocks = system = list(body["system"])
+            else:
+                message = messages[latest]
+                blocks = list(message["content"])
+                messages[latest] = {**message, "content": blocks}
+        blocks[text.block] = _with_text(blocks[text.block], text, digests)
+    result = {**body, "messages": messages}
+    if system:
+        result["system"] = [block for block in system if block["text"]]
+        if not result["system"]:
+            del result["system"]
     return result
 
 

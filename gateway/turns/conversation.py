@@ -19,7 +19,7 @@ from gateway.protocols.shared.draft import ReplyPlan
 from gateway.storage.shared_lookup import SharedLookup
 from gateway.structs import Struct
 from gateway.turns.capture import Answer, TurnCapture
-from gateway.turns.history import History, call_keys, has_thinking, read_history, turn_key
+from gateway.turns.history import Answers, History, read_history, turn_key
 from gateway.turns.restore import Restored, restore
 from gateway.turns.sending import Sending, prepare
 from gateway.turns.store import TurnLookup, TurnStore
@@ -60,9 +60,11 @@ class Turns(Struct, frozen=True):
         it, by signature (of a redacted block: its data). `digests` are those of the request's
         blocks, when others ask for them too.
         """
-        read = _ReadOnce(dict(body), carried, digests or BlockDigests())
-        is_bare = carried is None and not has_thinking(body["messages"])
-        keys = call_keys(body["messages"])
+        digests = digests or BlockDigests()
+        read = _ReadOnce(dict(body), carried, digests)
+        answers = digests.walk(body["messages"], Answers())
+        is_bare = carried is None and not answers.has_thinking
+        keys = answers.keys
         if keys is None:
             keys = [place.key for place in read.history.places]
         lookup = self.store.look_up(project, keys, shared)

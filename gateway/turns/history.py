@@ -4,11 +4,11 @@ Everything here depends on the translated messages alone and is the same, for th
 requests have in common, in both.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from gateway.protocols.messages_form import THINKING_BLOCKS
 from gateway.protocols.shared.digests import BlockDigests, digest
-from gateway.structs import Struct, replace
+from gateway.structs import Struct, field, replace
 from gateway.turns.digests import followed, seen_digest, setting_digest
 from gateway.wire import JSONObject
 
@@ -86,44 +86,68 @@ def read_history(
     messages: list[JSONObject] = body["messages"]
     blocks = blocks or BlockDigests()
     setting = setting_digest(body, blocks)
-    digests: list[bytes] = []
-    places: list[Place] = []
-    state = _START
-    opens = True
-    for index, message in enumerate(messages):
-        if message["role"] == "assistant":
-            content = message["content"]
-            seen = blocks.of_view(content, seen_digest)
-            key = turn_key(content, state, seen)
-            places.append(Place(index, key, seen, state, opens))
-            opens = True
-        else:
-            seen = blocks.of_message(message)
-            opens = opens and not _has_result(message)
-        digests.append(seen)
-        state = followed(state, message["role"], seen)
-    return History(dict(body), messages, digests, places, setting, state, carried, blocks)
-
-
-def call_keys(messages: list[JSONObject]) -> list[str] | None:
-    """The keys of a history in which every assistant message has a call; None for any other.
-
-    They are found without a digest of any message.
-    """
-    answers = [message["content"] for message in messages if message["role"] == "assistant"]
-    if not all(any(block["type"] == "tool_use" for block in content) for content in answers):
-        return None
-    return [turn_key(content, b"", b"") for content in answers]
-
-
-def has_thinking(messages: list[JSONObject]) -> bool:
-    """True when thinking stands in a message, because the client carried it."""
-    return any(
-        block["type"] in THINKING_BLOCKS
-        for message in messages
-        if message["role"] == "assistant"
-        for block in message["content"]
+    walk = blocks.walk(messages, _HistoryWalk())
+    return History(
+        dict(body), messages, walk.digests, walk.places, setting, walk.state, carried, blocks
     )
+
+
+class _HistoryWalk(Struct):
+    """A walk to the digests and places of a history."""
+
+    digests: list[bytes] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
+    state: bytes = _START
+    opens: bool = True
+
+    def go(self, messages: Iterable[JSONObject], blocks: BlockDigests) -> None:
+        """See more messages."""
+        state, opens = self.state, self.opens
+        for index, message in enumerate(messages, len(self.digests)):
+            if message["role"] == "assistant":
+                content = message["content"]
+                seen = blocks.of_view(content, seen_digest)
+                key = turn_key(content, state, seen)
+                self.places.append(Place(index, key, seen, state, opens))
+                opens = True
+            else:
+                seen = blocks.of_message(message)
+                opens = opens and not _has_result(message)
+            self.digests.append(seen)
+            state = followed(state, message["role"], seen)
+        self.state, self.opens = state, opens
+
+    def copy(self) -> "_HistoryWalk":
+        """Another one that goes on by itself."""
+        return _HistoryWalk(list(self.digests), list(self.places), self.state, self.opens)
+
+
+class Answers(Struct):
+    """A walk over the assistant's messages that takes no digest of any.
+
+    `has_thinking` tells that thinking stands in one, because the client carried it. `keys` are
+    those of a history in which every assistant message has a call; None for any other.
+    """
+
+    has_thinking: bool = False
+    keys: list[str] | None = field(default_factory=list)
+
+    def go(self, messages: Iterable[JSONObject], _: BlockDigests) -> None:
+        """See more messages."""
+        for message in messages:
+            if message["role"] != "assistant":
+                continue
+            content = message["content"]
+            kinds = {block["type"] for block in content}
+            self.has_thinking = self.has_thinking or not kinds.isdisjoint(THINKING_BLOCKS)
+            if "tool_use" not in kinds:
+                self.keys = None
+            elif self.keys is not None:
+                self.keys.append(turn_key(content, b"", b""))
+
+    def copy(self) -> "Answers":
+        """Another one that goes on by itself."""
+        return Answers(self.has_thinking, None if self.keys is None else list(self.keys))
 
 
 def turn_key(content: list[JSONObject], before: bytes, seen: bytes) -> str:

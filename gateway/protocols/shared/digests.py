@@ -5,12 +5,13 @@ one digest would only mislead the bookkeeping of his own project, and Claude's A
 on what it accepts.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple
 
 from xxhash import xxh3_128_digest
 
 from gateway import wire
+from gateway.protocols.shared.walks import WalkKind, Walks
 from gateway.wire import JSON, JSONObject
 
 DIGEST_BYTES = 16
@@ -54,19 +55,24 @@ def unmarked(block: JSONObject) -> JSONObject:
 class BlockDigests:
     """Digests of the blocks of one request, by identity; keeps them alive. Not thread-safe.
 
+    `walks` are those over its messages.
+
     Blocks must not be changed in place once their digest was taken; a cache mark may be put on.
     """
 
-    __slots__ = ("_known", "_messages", "_rewritten", "_views")
+    __slots__ = ("_blocks", "_known", "_messages", "_rewritten", "_views", "walks")
 
     def __init__(self, known: "BlockDigests | None" = None) -> None:
         """`known` are those of blocks that the request shares with an earlier one."""
-        self._known: dict[int, tuple[BlockDigest, JSONObject]] = {}
+        self._known: dict[int, BlockDigest] = {}
+        self._blocks: dict[int, JSONObject] = {}
         self._messages: dict[int, tuple[bytes, JSONObject, JSON]] = {}
         self._views: dict[int, tuple[bytes, JSON]] = {}
         self._rewritten: dict[int, tuple[str, JSONObject]] = {}
+        self.walks: Walks = Walks(known.walks if known is not None else None)
         if known is not None:
             self._known |= known._known
+            self._blocks |= known._blocks
             self._messages |= known._messages
             self._views |= known._views
             self._rewritten |= known._rewritten
@@ -75,20 +81,19 @@ class BlockDigests:
         """The digest and the size of a block."""
         known = self._known.get(id(block))
         if known is not None:
-            return known[0]
+            return known
         bare = unmarked(block) if _MARK in block or "content" in block else block
         data = wire.dumps(bare)
         made = _made(BlockDigest, (xxh3_128_digest(data), len(data)))
-        self._known[id(block)] = (made, block)
+        self._known[id(block)], self._blocks[id(block)] = made, block
         return made
 
-    def look_all(self, blocks: Iterable[JSONObject]) -> list[BlockDigest]:
+    def look_all(self, blocks: list[JSONObject]) -> list[BlockDigest]:
         """The digests and sizes of blocks, in their order."""
-        known, look = self._known, self.look
-        return [
-            found[0] if (found := known.get(id(block))) is not None else look(block)
-            for block in blocks
-        ]
+        known = list(map(self._known.get, map(id, blocks)))
+        if all(known):
+            return known  # type: ignore[return-value]
+        return [each or self.look(block) for each, block in zip(known, blocks, strict=True)]
 
     def rewritten(self, block: JSONObject, text: str) -> JSONObject | None:
         """The block with `text` in it that was sent in the place of this one, if that is known."""
@@ -106,7 +111,7 @@ class BlockDigests:
         """
         whole, size = self.look(block)
         digest = _made(BlockDigest, (xxh3_128_digest(whole + salt), size + grown))
-        self._known[id(made)] = (digest, made)
+        self._known[id(made)], self._blocks[id(made)] = digest, made
         self._rewritten[id(block)] = (text, made)
 
     def of(self, block: JSONObject) -> bytes:
@@ -129,6 +134,10 @@ class BlockDigests:
         self._messages[id(message)] = (made, message, content)
         return made
 
+    def walk(self, messages: list[JSONObject], begin: WalkKind) -> WalkKind:
+        """`begin`, which has seen nothing, or one of its kind, behind all of these messages."""
+        return self.walks.over(messages, begin, self)
+
     def of_view(self, content: list[JSONObject], look: _View) -> bytes:
         """What `look` makes of the blocks of a message; it has to be the same function always."""
         known = self._views.get(id(content))
@@ -144,9 +153,11 @@ class BlockDigests:
         blocks = {id(block) for blocks in (*contents, others) for block in blocks}
         lists, whole = set(map(id, contents)), set(map(id, messages))
         kept = BlockDigests()
+        kept.walks = Walks(self.walks)
         kept._rewritten = {key: each for key, each in self._rewritten.items() if key in blocks}
         blocks |= {id(made) for _, made in kept._rewritten.values()}
         kept._known = {key: each for key, each in self._known.items() if key in blocks}
+        kept._blocks = {key: self._blocks[key] for key in kept._known}
         kept._messages = {key: each for key, each in self._messages.items() if key in whole}
         kept._views = {key: each for key, each in self._views.items() if key in lists}
         return kept

@@ -6,9 +6,11 @@ import pytest
 
 from gateway.catalog.models import Model, load_catalog
 from gateway.policies import ContextPolicy
+from gateway.protocols.shared.digests import BlockDigests
 from gateway.reduction.context_delegation import (
     CLEARING_BETA,
     COMPACTION_BETA,
+    Summaries,
     delegated,
     is_delegated,
 )
@@ -22,8 +24,14 @@ CLEAR = ContextPolicy(40_000, "anthropic_clear")
 COMPACT = ContextPolicy(40_000, "anthropic_compact")
 
 
+def sent(body: Any, policy: ContextPolicy, model: Model) -> tuple[Any, str | None]:
+    """What is delegated of a body, by what is in its messages."""
+    has_summary = BlockDigests().walk(body["messages"], Summaries()).found
+    return delegated(body, policy, model, has_summary=has_summary)
+
+
 def test_clearing_begins_at_the_limit_and_not_for_little() -> None:
-    body, beta = delegated(BODY, CLEAR, MODELS["claude-sonnet-5-5"])
+    body, beta = sent(BODY, CLEAR, MODELS["claude-sonnet-5-5"])
     assert beta == CLEARING_BETA
     (edit,) = body["context_management"]["edits"]
     assert edit["trigger"] == {"type": "input_tokens", "value": 40_000}
@@ -32,7 +40,7 @@ def test_clearing_begins_at_the_limit_and_not_for_little() -> None:
 
 
 def test_compaction_keeps_to_the_least_trigger_of_the_api() -> None:
-    body, beta = delegated(BODY, COMPACT, MODELS["claude-sonnet-5-5"])
+    body, beta = sent(BODY, COMPACT, MODELS["claude-sonnet-5-5"])
     assert beta == COMPACTION_BETA
     (edit,) = body["context_management"]["edits"]
     assert edit["trigger"] == {"type": "input_tokens", "value": 50_000}
@@ -49,12 +57,12 @@ def test_compaction_keeps_to_the_least_trigger_of_the_api() -> None:
 )
 def test_the_rest_is_not_delegated(policy: ContextPolicy, model: Model) -> None:
     assert not is_delegated(policy, model)
-    assert delegated(BODY, policy, model) == (BODY, None)
+    assert sent(BODY, policy, model) == (BODY, None)
 
 
 def test_a_client_that_edits_by_itself_is_left_alone() -> None:
     body = {**BODY, "context_management": {"edits": []}}
-    assert delegated(body, CLEAR, MODELS["claude-sonnet-5-5"]) == (body, None)
+    assert sent(body, CLEAR, MODELS["claude-sonnet-5-5"]) == (body, None)
 
 
 def test_a_summary_in_the_messages_keeps_its_header_when_the_policy_has_changed() -> None:
@@ -62,8 +70,8 @@ def test_a_summary_in_the_messages_keeps_its_header_when_the_policy_has_changed(
     said = {"role": "assistant", "content": [summary, {"type": "text", "text": "b"}]}
     body = {**BODY, "messages": [user("a"), said, user("c")]}
     off = ContextPolicy()
-    assert delegated(body, off, MODELS["claude-sonnet-5-5"]) == (body, COMPACTION_BETA)
-    assert delegated(body, off, MODELS["claude-haiku-4-5"]) == (body, None)
+    assert sent(body, off, MODELS["claude-sonnet-5-5"]) == (body, COMPACTION_BETA)
+    assert sent(body, off, MODELS["claude-haiku-4-5"]) == (body, None)
 
 
 @pytest.mark.parametrize("policy", [CLEAR, COMPACT])
@@ -72,7 +80,7 @@ def test_the_upstream_takes_it_on_every_model_that_is_said_to_have_it(
 ) -> None:
     checks = RequestChecks(load_catalogue())
     for model in MODELS.values():
-        body, beta = delegated({**BODY, "model": model.id}, policy, model)
+        body, beta = sent({**BODY, "model": model.id}, policy, model)
         headers = {"anthropic-version": "2023-06-01"}
         if beta is not None:
             checks.check(body, {**headers, "anthropic-beta": beta})  # raises what it refuses
