@@ -20,23 +20,24 @@ class LiveExchange:
     The head of an answer in pieces waits a moment for the first of them.
     """
 
+    has_begun = False
+    response_complete = False
+    _size = 0
+    _limit: float = HIGH_WATER_LIMIT  # until somebody says what may come
+    _has_come = False
+    _arrival: asyncio.Future[None] | None = None
+    _has_left = False
+    _on_left: Callable[[], None] | None = None
+    _head = b""
+
     def __init__(self, protocol: HttpToolsProtocol) -> None:
         version = protocol.parser.get_http_version()
         self.headers = protocol.headers
-        self.has_begun = False
-        self.response_complete = False
         self.keep_alive = version != "1.0" and protocol.parser.should_keep_alive()
         self._protocol = protocol
         self._transport = protocol.transport
         self._knows_chunks = version == "1.1"
         self._pieces: list[bytes] = []
-        self._size = 0
-        self._limit: float = HIGH_WATER_LIMIT  # until somebody says what may come
-        self._has_come = False
-        self._arrival: asyncio.Future[None] | None = None
-        self._has_left = False
-        self._on_left: Callable[[], None] | None = None
-        self._head = b""
 
     # --- the request ---
 

@@ -19,7 +19,8 @@ from gateway.reduction.holdout import is_held_out
 from gateway.reduction.lifetime import SHORT_SECONDS
 from gateway.reduction.log_store import Log, LogStore
 from gateway.reduction.pass_guard import PassGuard
-from gateway.reduction.reduce import Known, Reduction, everything_allowed
+from gateway.reduction.passes import everything_allowed
+from gateway.reduction.reduce import Known, Reduction
 from gateway.reduction.report import Technique
 from gateway.reduction.rewriting import Rewriter
 from gateway.reduction.state import (

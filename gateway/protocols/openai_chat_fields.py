@@ -43,6 +43,12 @@ _NEUTRAL: dict[str, tuple[JSON, ...]] = {
     "store": (False,),
 }
 
+# Most clients set none or few of these: one look spares many.
+_SAMPLING = frozenset(
+    {"max_completion_tokens", "max_tokens", "temperature", "top_p", "top_k", "stop"}
+)
+_REASONING = frozenset({"reasoning", "reasoning_effort", "thinking"})
+
 
 def refuse_lost_meaning(body: JSONObject) -> None:
     """Raises UnsupportedValueError for what Claude cannot do and the client would miss."""
@@ -65,6 +71,8 @@ def chat_ignored_fields(body: JSONObject) -> list[str]:
 
 def read_sampling(body: JSONObject, draft: Draft) -> None:
     """Limits and sampling: max_tokens, stop, temperature, top_p, top_k."""
+    if _SAMPLING.isdisjoint(body):
+        return
     limit = optional_count(body.get("max_completion_tokens"), "max_completion_tokens")
     older = optional_count(body.get("max_tokens"), "max_tokens")
     draft.max_tokens = older if limit is None else limit
@@ -92,6 +100,8 @@ def _stop_sequences(stop: JSON) -> list[str]:
 
 def read_reasoning(body: JSONObject, draft: Draft) -> None:
     """`reasoning_effort`, and the extras `reasoning` (OpenRouter) and `thinking` (Anthropic)."""
+    if _REASONING.isdisjoint(body):
+        return
     extra = body.get("reasoning")
     if not isinstance(extra, dict):
         if extra is not None:

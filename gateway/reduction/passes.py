@@ -53,10 +53,28 @@ UNTOUCHED = Passes()
 """No pass at all."""
 
 
+def everything_allowed(_: Technique) -> bool:
+    """Every pass may be used."""
+    return True
+
+
 def chosen_passes(
     policy: ReductionPolicy, *, has_tools: bool, allowed: Callable[[Technique], bool]
 ) -> Passes:
     """The passes for a conversation that begins. `allowed` knows which lose money these days."""
+    if allowed is everything_allowed:
+        return _all_passes(policy, has_tools)
+    return _allowed_passes(policy, has_tools, allowed)
+
+
+@lru_cache(maxsize=256)
+def _all_passes(policy: ReductionPolicy, has_tools: bool) -> Passes:
+    return _allowed_passes(policy, has_tools, everything_allowed)
+
+
+def _allowed_passes(
+    policy: ReductionPolicy, has_tools: bool, allowed: Callable[[Technique], bool]
+) -> Passes:
     texts = policy.texts
     references = texts.references_agent if has_tools else texts.references_chat
     if not allowed("references"):

@@ -27,7 +27,13 @@ from gateway.reduction.lifetime import (
     Pauses,
     choose_lifetime,
 )
-from gateway.reduction.passes import UNTOUCHED, Passes, chosen_passes, recorded_passes
+from gateway.reduction.passes import (
+    UNTOUCHED,
+    Passes,
+    chosen_passes,
+    everything_allowed,
+    recorded_passes,
+)
 from gateway.reduction.report import ReductionReport, Technique
 from gateway.reduction.rewriting import Rewriter, Rewriting
 from gateway.reduction.state import (
@@ -67,11 +73,6 @@ class Known(Struct, frozen=True):
     held_out: bool = False
     chance: float = 1.0
     cut: ContextCut | None = None
-
-
-def everything_allowed(_: Technique) -> bool:
-    """Every pass may be used."""
-    return True
 
 
 class Reduction:

@@ -4,6 +4,8 @@ Events are only gathered while the client waits for them; they are read, all at 
 answer is complete.
 """
 
+from operator import itemgetter
+
 from gateway import wire
 from gateway.protocols.messages_form import THINKING_BLOCKS, is_blank
 from gateway.protocols.shared.reply_parts import bare_json
@@ -26,6 +28,7 @@ _PARTS = {
     "signature_delta": "signature",
     "input_json_delta": "partial_json",
 }
+_DATA = itemgetter(1)
 _CALLS = frozenset({"tool_use", "server_tool_use"})
 _PLAIN_BLOCKS = frozenset({"text", "tool_use"})
 
@@ -51,7 +54,7 @@ class TurnCapture:
     __slots__ = ("_blocks", "_events", "_in_fences", "_size", "is_plain")
 
     def __init__(self, *, in_fences: bool = False) -> None:
-        self._events: list[bytes] | None = []
+        self._events: list[tuple[str, bytes]] | None = []
         self._size = 0
         self._in_fences = in_fences
         self._blocks = 0
@@ -64,9 +67,8 @@ class TurnCapture:
         for name, data in events:
             if name == "content_block_start":
                 self._note_kind(data)
-        wanted = [data for name, data in events if name in _WANTED]
-        self._events += wanted
-        self._size += sum(map(len, wanted))
+        self._events += events
+        self._size += sum(map(len, map(_DATA, events)))
         if self._size > MAX_ANSWER_BYTES:
             self._events = None
 
@@ -84,7 +86,8 @@ class TurnCapture:
         if not events:
             return None
         try:
-            return self._read(wire.loads(b"[" + b",".join(events) + b"]"))
+            wanted = [data for name, data in events if name in _WANTED]
+            return self._read(wire.loads(b"[" + b",".join(wanted) + b"]"))
         except (wire.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError):
             return None
 

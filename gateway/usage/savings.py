@@ -82,18 +82,16 @@ def savings_of(
     billed = _input_cost(sent_price, usage)
     # The same request at the price the plain translation would have been billed at.
     unstepped = billed if price is sent_price else _input_cost(price, usage)
-    fresh_rate = _fresh_cost(price, usage) / fresh if fresh else price.input
-    old_rate = price.cache_read if usage.cache_read_tokens else fresh_rate
     dollars = float(factor_of(usage, batch=batch))
-    step = (unstepped - billed) / removed_chars if removed_chars else 0.0
-    passes = [
-        TechniqueSaving(
-            technique,
-            removed * per_char,
-            ((new * fresh_rate + (removed - new) * old_rate) * per_char + removed * step) * dollars,
-        )
-        for technique, removed, new in effects
-    ]
+    passes: list[TechniqueSaving] = []
+    if effects:
+        fresh_rate = _fresh_cost(price, usage) / fresh if fresh else price.input
+        old_rate = price.cache_read if usage.cache_read_tokens else fresh_rate
+        step = (unstepped - billed) / removed_chars if removed_chars else 0.0
+        for technique, removed, new in effects:
+            usual = (new * fresh_rate + (removed - new) * old_rate) * per_char
+            usd = (usual + removed * step) * dollars
+            passes.append(TechniqueSaving(technique, removed * per_char, usd))
     by_passes = sum([each.usd for each in passes])
     baseline = baseline_tokens * price.input * dollars
     billed *= dollars

@@ -4,6 +4,8 @@ The gateway always asks upstream to stream; here the events become the Message t
 have sent without streaming (SDK type `Message`), with unknown blocks and fields kept.
 """
 
+from collections.abc import Iterable
+
 from gateway import wire
 from gateway.errors import UpstreamCutError, UpstreamError
 from gateway.protocols.shared.failures import unreadable_event, upstream_event_error
@@ -97,19 +99,14 @@ class MessageAssembler:
         """Take these events; nothing is taken after a failure or after the end."""
         if self._is_over():
             return
-        values = _read_at_once(events)
         blocks, chars = self._blocks, 0
         try:
-            for index, (name, data) in enumerate(events):
-                if values is not None:
-                    event = values[index]
-                else:
-                    event = wire.loads(data) if name in _READ else {}
+            for (name, _), event in zip(events, _values_of(events), strict=True):
                 if name == "content_block_delta":
                     chars += blocks[event["index"]].add(event["delta"])
                     continue
                 self._on_event(name, event)
-                if self._is_over():
+                if self.failure is not None or self.meter.completed:
                     break
         except _UNREADABLE as error:
             self.failure = unreadable_event(error)
@@ -178,17 +175,26 @@ class MessageAssembler:
         return contents
 
 
-def _read_at_once(events: list[tuple[str, bytes]]) -> list[JSONObject] | None:
-    """What all of these events hold, for the price of one look; None when one is unreadable."""
-    if len(events) < 2:
-        return None
-    try:
-        values: list[JSONObject] = wire.loads(
-            b"[%b]" % b",".join([data if name in _READ else b"null" for name, data in events])
-        )
-    except wire.JSONDecodeError:
-        return None
-    return values if len(values) == len(events) else None
+def _values_of(events: list[tuple[str, bytes]]) -> Iterable[JSONObject]:
+    """What these events hold: of several for the price of one look, but one by one where one of
+    them is unreadable. Raises JSONDecodeError when it comes to that.
+    """
+    if len(events) > 1:
+        wanted = [data if name in _READ else b"null" for name, data in events]
+        values: list[JSONObject]
+        try:
+            values = wire.loads(b"[%b]" % b",".join(wanted))
+        except wire.JSONDecodeError:
+            values = []
+        if len(values) == len(events):
+            return values
+    return map(_value_of, events)
+
+
+def _value_of(event: tuple[str, bytes]) -> JSONObject:
+    name, data = event
+    value: JSONObject = wire.loads(data) if name in _READ else {}
+    return value
 
 
 def _input(raw: str, given: JSON) -> JSONObject | None:

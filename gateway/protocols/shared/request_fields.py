@@ -27,6 +27,9 @@ _TIERS = {
     "scale": "standard_only",
     "fast": None,
 }
+_PERSONS = ("safety_identifier", "user")
+_CACHE_KEY = "prompt_cache_key"
+_IDENTITY = frozenset({*_PERSONS, _CACHE_KEY})
 _THINKING_TYPES = ("adaptive", "enabled", "between_tools", "disabled")
 _DISPLAYS = ("summarized", "omitted")  # "updates" needs a beta header
 
@@ -57,13 +60,15 @@ def ignored_fields(
 
 def read_identity(body: JSONObject, draft: Draft) -> None:
     """Who asks: hashed, so that no address or name of a person leaves the gateway."""
-    for name in ("safety_identifier", "user"):
+    if _IDENTITY.isdisjoint(body):
+        return
+    for name in _PERSONS:
         who = optional_string(body.get(name), name)
         if who:
             digest = hashlib.sha256(who.encode("utf-8", "surrogatepass")).hexdigest()
             draft.body["metadata"] = {"user_id": digest}
             break
-    draft.user_key = optional_string(body.get("prompt_cache_key"), "prompt_cache_key") or None
+    draft.user_key = optional_string(body.get(_CACHE_KEY), _CACHE_KEY) or None
 
 
 def read_service_tier(body: JSONObject, draft: Draft) -> None:
