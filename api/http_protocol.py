@@ -138,7 +138,7 @@ class LiveProtocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _hand_to_application(self) -> None:
-        url, headers = self.url, [(name.lower(), value) for name, value in self.headers]
+        url, headers = self.url, self.headers
         super().on_message_begin()
         self.url = url
         for name, value in headers:

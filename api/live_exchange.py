@@ -135,6 +135,7 @@ class LiveExchange:
         self._send(piece)
         if is_last:
             self._end()
+            return None  # nothing is held back any more
         flow = self._protocol.flow
         return flow.drain() if flow.write_paused else None
 

@@ -42,6 +42,7 @@ async def test_the_application_hears_of_a_client_that_leaves_with_a_request_behi
         writer.close()
         async with asyncio.timeout(5):
             await app.left.wait()
+            await writer.wait_closed()
 
 
 async def test_connections_end_some_time_after_an_answer_or_in_the_middle_of_a_head() -> None:

@@ -38,3 +38,4 @@ async def test_only_connections_whose_time_is_over_are_ended() -> None:
         await server.on_tick(0)
         assert await reader.read() == b""
         writer.close()
+        await writer.wait_closed()
