@@ -96,12 +96,12 @@ class LiveProtocol(HttpToolsProtocol):
             handler = self._handlers.get(self.url.partition(b"?")[0])
         if handler is None:
             self._hand_to_application()
-            return
-        exchange = LiveExchange(self)
-        self.cycle = self._serving = exchange
-        task = self.loop.create_task(handler(exchange))
-        self.tasks.add(task)
-        task.add_done_callback(exchange.served)
+        else:
+            self.cycle = self._serving = exchange = LiveExchange(self)
+            task = self.loop.create_task(handler(exchange))
+            self.tasks.add(task)
+            task.add_done_callback(exchange.served)
+        self.headers = []  # trailers are none of them (RFC 9110, 6.5.1)
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the body."""
@@ -151,12 +151,21 @@ class LiveProtocol(HttpToolsProtocol):
 
     # --- its answer is complete ---
 
+    def resume_writing(self) -> None:
+        """The client has taken most of what was sent."""
+        super().resume_writing()
+        if not self._is_busy():
+            self.flow.resume_reading()
+
     def on_response_complete(self) -> None:
         """Go on with the next request."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
+        if self.flow.write_paused:
+            self.flow.pause_reading()  # who takes no answers gets to ask no more
+        else:
+            self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         else:

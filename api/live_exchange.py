@@ -85,9 +85,10 @@ class LiveExchange:
         self._on_left = on_left
         if on_left is None:
             return
-        self._protocol.flow.resume_reading()  # a paused connection does not notice its end
         if self._has_left:
             on_left()
+        else:
+            self._protocol.flow.resume_reading()  # a paused connection does not notice its end
 
     def _body(self) -> bytes:
         pieces, self._pieces = self._pieces, []
@@ -107,6 +108,8 @@ class LiveExchange:
 
     def answer(self, status: int, headers: Headers, body: bytes) -> Taken:
         """See LiveConnection."""
+        if self.has_begun:
+            raise RuntimeError("the request is being answered")
         head = self._framed(status, headers, f"content-length: {len(body)}\r\n")
         self.has_begun = True
         self._send(head + body)
@@ -125,6 +128,8 @@ class LiveExchange:
 
     def write(self, piece: bytes, *, is_last: bool = False) -> Taken:
         """See LiveConnection."""
+        if self.response_complete:
+            raise RuntimeError("the answer is complete")
         if self._knows_chunks:
             piece = b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
             if is_last:
@@ -147,7 +152,9 @@ class LiveExchange:
             _log.error("a live request failed", exc_info=error)
         if self.response_complete or self._has_left:
             return
-        if self.has_begun:
+        if self._protocol.flow.write_paused:
+            self._transport.abort()  # it takes nothing, and would never take the rest
+        elif self.has_begun:
             self._transport.close()
         else:
             self.answer(500, _FAILED, b"Internal Server Error")

@@ -25,7 +25,7 @@ MAX_BYTES = 16 * 2**20
 MAX_ENTRIES = 64
 
 _TEXT_FACTOR = 3  # as bytes, and as read and as sent in strings, of mostly one byte a character
-_OBJECT_BYTES = 500  # a dictionary, as read and as translated
+_OBJECT_BYTES = 650  # a dictionary, as read and as translated
 _MESSAGE_BYTES = 1600  # with its list, its blocks, and what is known of them
 _TAIL_BYTES = 64
 

@@ -26,8 +26,10 @@ class Application:
     def __init__(self, handler: Handler) -> None:
         self.live_handlers = {b"/live": handler}
         self.left = asyncio.Event()
+        self.header_names: list[bytes] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.header_names = [name for name, _ in scope["headers"]]
         said = b"%b %b" % (scope["method"].encode(), scope["raw_path"])
         if scope["raw_path"] == b"/waiting":
             await receive()

@@ -108,3 +108,43 @@ async def test_a_connect_request_is_the_applications() -> None:
     async with connected(echo) as (reader, writer):
         writer.write(b"CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\n")
         assert (await reader.read(100)).startswith(b"HTTP/1.1 ")
+
+
+@pytest.mark.parametrize("path", [b"/live", b"/other"])
+async def test_what_follows_a_body_is_no_header(path: bytes) -> None:
+    names: list[bytes] = []
+
+    async def handler(exchange: LiveExchange) -> None:
+        await exchange.read(1000)
+        names.extend(name for name, _ in exchange.headers)
+        exchange.answer(200, {}, b"ok")
+
+    app = Application(handler)
+    async with serving(app) as port, asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = b"POST %b HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n" % path
+        writer.write(head + b"2\r\n{}\r\n0\r\nauthorization: Bearer other\r\n\r\n")
+        await one(reader)
+        writer.close()
+        await writer.wait_closed()
+    names += app.header_names
+    assert names == [b"host", b"transfer-encoding"]
+
+
+async def test_a_client_that_takes_no_answers_gets_to_ask_no_more() -> None:
+    served: list[LiveProtocol] = []
+
+    async def handler(exchange: LiveExchange) -> None:
+        assert isinstance(exchange._protocol, LiveProtocol)
+        served.append(exchange._protocol)
+        exchange.answer(200, {}, b"x" * 2**20)
+
+    async with connected(handler) as (reader, writer):
+        for _ in range(64):
+            writer.write(POST)
+            await asyncio.sleep(0.005)
+        buffered = served[0].transport.get_write_buffer_size()
+        assert buffered <= 2**21
+        assert len(served) < 64
+        for _ in range(len(served) + 1):  # what it takes makes room for more
+            await one(reader)

@@ -146,6 +146,18 @@ async def test_a_handler_that_answers_nothing_is_a_failure() -> None:
     assert (await said(handler)).startswith(b"HTTP/1.1 500 ")
 
 
+@pytest.mark.parametrize("answered", [answering(), streaming(b"one", b"hello")])
+async def test_nothing_is_sent_behind_the_end_of_an_answer(answered: Handler) -> None:
+    async def handler(exchange: LiveExchange) -> None:
+        await answered(exchange)
+        with pytest.raises(RuntimeError):
+            exchange.write(b"more")
+        with pytest.raises(RuntimeError):
+            exchange.answer(500, {}, b"more")
+
+    assert b"more" not in await said(handler)
+
+
 async def test_a_slow_client_is_waited_for() -> None:
     waited = asyncio.Event()
 
