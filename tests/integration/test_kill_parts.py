@@ -55,6 +55,8 @@ class Load:
             thread = threading.Thread(target=self._ask, args=(number,), daemon=True)
             thread.start()
             self._threads.append(thread)
+        # On a busy machine clients take seconds to begin, and a kill before that cuts nothing.
+        until(lambda: len(self.whole) >= CLIENTS, "the load is under way")
         return self
 
     def __exit__(self, *_: object) -> None:
