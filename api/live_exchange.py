@@ -184,6 +184,7 @@ class LiveExchange:
 
     def _end(self) -> None:
         self.response_complete = True
+        self._pieces = []  # of a body that was not wanted
         if self._has_left:
             return
         if not self.keep_alive:

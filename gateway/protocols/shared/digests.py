@@ -153,7 +153,7 @@ class BlockDigests:
         blocks = {id(block) for blocks in (*contents, others) for block in blocks}
         lists, whole = set(map(id, contents)), set(map(id, messages))
         kept = BlockDigests()
-        kept.walks = Walks(self.walks)
+        kept.walks = self.walks.of(messages)
         kept._rewritten = {key: each for key, each in self._rewritten.items() if key in blocks}
         blocks |= {id(made) for _, made in kept._rewritten.values()}
         kept._known = {key: each for key, each in self._known.items() if key in blocks}

@@ -45,6 +45,16 @@ class Walks:
         self._known: dict[type, _Known] = {} if known is None else dict(known._known)
         self.shared = 0
 
+    def of(self, messages: list[JSONObject]) -> "Walks":
+        """Those over these very messages: walks over others would only keep them alive."""
+        kept = Walks()
+        kept._known = {
+            kind: known
+            for kind, known in self._known.items()
+            if _begin_with(messages, known.messages)
+        }
+        return kept
+
     def over(self, messages: list[JSONObject], begin: WalkKind, digests: Any) -> WalkKind:
         """`begin`, a walk that has seen nothing, or one of its kind, behind all these messages."""
         walk, done = begin, 0
