@@ -5,7 +5,7 @@ as much as its translation. The same routes stand in the router too, for its lis
 other method.
 """
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -15,15 +15,12 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from api.errors import refusal, unexpected
-from api.live_connection import AsgiConnection, Headers, LiveConnection
+from api.live_connection import AsgiConnection, Headers, LiveConnection, LiveHandler
 from api.live_endpoint import LiveEndpoint
 from api.middleware import Edge
 from api.sse import serve_live
 from gateway.errors import GatewayError
 from gateway.services import Services
-
-LiveHandler = Callable[[LiveConnection], Coroutine[Any, Any, None]]
-"""Serves a live request. Raises what happens to an answer that has begun."""
 
 
 class Application(FastAPI):
@@ -78,6 +75,4 @@ class Application(FastAPI):
 async def _answer(connection: LiveConnection, response: Response, more: Headers) -> None:
     headers = {**response.headers, **more}
     del headers["content-length"]  # the connection says it
-    taken = connection.answer(response.status_code, headers, bytes(response.body))
-    if taken is not None:
-        await taken
+    await connection.answer(response.status_code, headers, bytes(response.body))

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.deps import context_of
 from gateway import wire
 from gateway.context import RequestContext
 from gateway.errors import (
@@ -112,16 +113,11 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
 
 
 async def _on_unexpected_error(request: Request, error: Exception) -> Response:
-    return unexpected(request.url.path, _context(request), error)
+    return unexpected(request.url.path, context_of(request), error)
 
 
 def _refusal(request: Request, error: GatewayError) -> Response:
-    return refusal(request.url.path, _context(request), error)
-
-
-def _context(request: Request) -> RequestContext:
-    context: RequestContext = request.scope["state"]["context"]
-    return context
+    return refusal(request.url.path, context_of(request), error)
 
 
 def method_not_allowed(method: str, path: str) -> MethodNotAllowedError:

@@ -7,17 +7,15 @@ and handlers are called when their client leaves, where ASGI takes a task for ea
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from api.live_connection import LiveHandler
 from api.live_exchange import LiveExchange
-
-LiveHandler = Callable[[LiveExchange], Coroutine[Any, Any, None]]
-"""Serves a live request."""
 
 _IDLE_SECONDS = 75.0  # above the 60 s idle time-out load balancers come with
 _HEAD_SECONDS = 30.0

@@ -5,8 +5,8 @@ other ASGI server.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
+from typing import Any, Protocol
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -15,12 +15,23 @@ from api.request_body import AsgiBody, BodySource
 Headers = Mapping[str, str]
 """The headers of an answer, by any spelling of their names; none says its length."""
 
-Taken = Awaitable[None] | None
-"""What to wait for before more is sent; None when nothing is in the way."""
+
+class _Taken:
+    """Nothing is in the way."""
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return
+        yield  # makes this a generator, which is what an await runs
+
+
+TAKEN: Awaitable[None] = _Taken()
+"""What has been taken at once, so that there is nothing to wait for."""
 
 
 class LiveConnection(BodySource, Protocol):
-    """A request, its body, and the way of its answer. What is sent to a client that has left is
+    """A request, its body, and the way of its answer.
+
+    What is sent has to be awaited before more is: a client may be slow. For one that has left it is
     dropped without a word.
     """
 
@@ -38,14 +49,18 @@ class LiveConnection(BodySource, Protocol):
         The body has been read by then.
         """
 
-    def answer(self, status: int, headers: Headers, body: bytes) -> Taken:
+    def answer(self, status: int, headers: Headers, body: bytes) -> Awaitable[None]:
         """Send a whole answer; its length is said here."""
 
-    def begin(self, headers: Headers) -> Taken:
+    def begin(self, headers: Headers) -> Awaitable[None]:
         """Begin an answer of status 200 that comes in pieces."""
 
-    def write(self, piece: bytes, *, is_last: bool = False) -> Taken:
+    def write(self, piece: bytes, *, is_last: bool = False) -> Awaitable[None]:
         """Send a piece of it."""
+
+
+LiveHandler = Callable[[LiveConnection], Coroutine[Any, Any, None]]
+"""Serves a live request. Raises what happens to an answer that has begun."""
 
 
 class AsgiConnection(AsgiBody):

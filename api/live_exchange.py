@@ -3,12 +3,13 @@
 import asyncio
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from api.live_connection import Headers, Taken
+from api.live_connection import TAKEN, Headers
 from api.request_body import ClientLeftError
 
 _log = logging.getLogger("gateway.api")
@@ -106,7 +107,7 @@ class LiveExchange:
 
     # --- the answer ---
 
-    def answer(self, status: int, headers: Headers, body: bytes) -> Taken:
+    def answer(self, status: int, headers: Headers, body: bytes) -> Awaitable[None]:
         """See LiveConnection."""
         if self.has_begun:
             raise RuntimeError("the request is being answered")
@@ -114,9 +115,9 @@ class LiveExchange:
         self.has_begun = True
         self._send(head + body)
         self._end()
-        return None
+        return TAKEN
 
-    def begin(self, headers: Headers) -> Taken:
+    def begin(self, headers: Headers) -> Awaitable[None]:
         """See LiveConnection."""
         if not self._knows_chunks:
             self.keep_alive = False  # the end of the connection is that of the answer
@@ -124,9 +125,9 @@ class LiveExchange:
         self._head = self._framed(200, headers, framing)
         self.has_begun = True
         asyncio.get_running_loop().call_soon(self._send_head)
-        return None
+        return TAKEN
 
-    def write(self, piece: bytes, *, is_last: bool = False) -> Taken:
+    def write(self, piece: bytes, *, is_last: bool = False) -> Awaitable[None]:
         """See LiveConnection."""
         if self.response_complete:
             raise RuntimeError("the answer is complete")
@@ -140,9 +141,9 @@ class LiveExchange:
         self._send(piece)
         if is_last:
             self._end()
-            return None  # nothing is held back any more
+            return TAKEN  # nothing is held back any more
         flow = self._protocol.flow
-        return flow.drain() if flow.write_paused else None
+        return flow.drain() if flow.write_paused else TAKEN
 
     def served(self, task: asyncio.Task[None]) -> None:
         """Whoever served the request is done; one that failed has not answered to the end."""
@@ -157,11 +158,11 @@ class LiveExchange:
         elif self.has_begun:
             self._transport.close()
         else:
-            self.answer(500, _FAILED, b"Internal Server Error")
+            _ = self.answer(500, _FAILED, b"Internal Server Error")
 
     def _framed(self, status: int, headers: Headers, framing: str) -> bytes:
         """The head of an answer. Raises RuntimeError for a header that is none."""
-        lines = [_BEGINNINGS[name] + value for name, value in headers.items()]
+        lines = [_beginning(name) + value for name, value in headers.items()]
         text = "\r\n".join([*lines, framing]).encode("latin-1")
         breaks = len(lines) + (framing != "")
         printable = len(text.translate(None, _CONTROLS))
@@ -195,20 +196,12 @@ class LiveExchange:
 _FAILED = {"content-type": "text/plain; charset=utf-8", "connection": "close"}
 _CONTROLS = bytes({*range(0x20), 0x7F} - {0x09})
 _NOT_IN_NAMES = re.compile(r"[^!#$%&'*+.^_`|~0-9a-z-]")  # RFC 9110, 5.6.2, in lower case
-_KNOWN_NAMES = 1024
 
 
-class _Beginnings(dict[str, str]):
-    """How the line of each header begins. Raises RuntimeError for what is no name."""
-
-    def __missing__(self, name: str) -> str:
-        lower = name.lower()
-        if not name or _NOT_IN_NAMES.search(lower):
-            raise RuntimeError("the name of a response header is none")
-        beginning = lower + ": "
-        if len(self) < _KNOWN_NAMES:
-            self[name] = beginning
-        return beginning
-
-
-_BEGINNINGS = _Beginnings()
+@lru_cache(maxsize=1024)
+def _beginning(name: str) -> str:
+    """How the line of a header begins. Raises RuntimeError for what is no name."""
+    lower = name.lower()
+    if not name or _NOT_IN_NAMES.search(lower):
+        raise RuntimeError("the name of a response header is none")
+    return lower + ": "

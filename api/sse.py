@@ -93,8 +93,7 @@ class ClientWatch:
 
     async def _write_comment(self) -> None:
         self.wrote()
-        if (taken := self._connection.write(self._comment)) is not None:
-            await taken
+        await self._connection.write(self._comment)
 
 
 async def serve_live(
@@ -146,22 +145,18 @@ async def _relay(
         body = await reply.whole()
         reply.settle()  # before anybody is told: what was used is on the disk
         headers = _WHOLE_HEADERS | context.response_headers | edge.headers(context)
-        if (taken := connection.answer(reply.status, headers, body)) is not None:
-            await taken
+        await connection.answer(reply.status, headers, body)
         return
     headers = _STREAM_HEADERS | context.response_headers | edge.headers(context)
-    if (taken := connection.begin(headers)) is not None:
-        await taken
+    await connection.begin(headers)
     watch.start_keep_alive(reply.keep_alive)
     while (data := await reply.next()) is not None:
         if data:
             watch.wrote()
-            if (taken := connection.write(data)) is not None:
-                watch.is_sending = True
-                await taken
-                watch.is_sending = False
-    if (taken := connection.write(b"", is_last=True)) is not None:
-        await taken
+            watch.is_sending = True
+            await connection.write(data)
+            watch.is_sending = False
+    await connection.write(b"", is_last=True)
 
 
 async def _end_early(reply: LiveReply, connection: LiveConnection) -> None:
@@ -169,6 +164,4 @@ async def _end_early(reply: LiveReply, connection: LiveConnection) -> None:
     error = UnavailableError("the gateway is stopping; please send the request again")
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_GOODBYE_SECONDS):
-            taken = connection.write(reply.interrupt(error), is_last=True)
-            if taken is not None:
-                await taken
+            await connection.write(reply.interrupt(error), is_last=True)

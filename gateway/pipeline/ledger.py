@@ -30,14 +30,14 @@ def prompt_reduction_of(report: ReductionReport | None, *, own_marks: bool) -> P
 
 def count_cache_tokens(metrics: MetricStore, usage: TokenUsage) -> None:
     """Count the tokens of a prompt by what became of them in the cache."""
-    if usage.cache_read_tokens:
-        metrics.add(series.CACHE_TOKENS, ("read",), usage.cache_read_tokens)
-    if usage.cache_write_5m_tokens:
-        metrics.add(series.CACHE_TOKENS, ("write_5m",), usage.cache_write_5m_tokens)
-    if usage.cache_write_1h_tokens:
-        metrics.add(series.CACHE_TOKENS, ("write_1h",), usage.cache_write_1h_tokens)
-    if usage.input_tokens:
-        metrics.add(series.CACHE_TOKENS, ("uncached",), usage.input_tokens)
+    for kind, tokens in (
+        ("read", usage.cache_read_tokens),
+        ("write_5m", usage.cache_write_5m_tokens),
+        ("write_1h", usage.cache_write_1h_tokens),
+        ("uncached", usage.input_tokens),
+    ):
+        if tokens:
+            metrics.add(series.CACHE_TOKENS, (kind,), tokens)
 
 
 def count_savings(metrics: MetricStore, opened: RequestOpened, savings: Savings) -> None:

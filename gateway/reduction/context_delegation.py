@@ -7,12 +7,10 @@ stays legal, as the API checks it against what was sent. Both are betas
 of the anthropic package).
 """
 
-from collections.abc import Iterable
-
 from gateway.catalog.models import Model
 from gateway.policies import ContextPolicy
 from gateway.protocols.shared.digests import BlockDigests
-from gateway.structs import Struct
+from gateway.protocols.shared.walks import Walk
 from gateway.wire import JSONObject
 
 CLEARING_BETA = "context-management-2025-06-27"
@@ -51,12 +49,12 @@ def delegated(
     return {**body, "context_management": {"edits": [edit]}}, beta
 
 
-class Summaries(Struct):
+class Summaries(Walk):
     """A walk to the summaries of the API's own; `found` when there is one."""
 
     found: bool = False
 
-    def go(self, messages: Iterable[JSONObject], _: BlockDigests) -> None:
+    def go(self, messages: list[JSONObject], _: int, __: BlockDigests) -> None:
         """See more messages."""
         self.found = self.found or any(
             block["type"] == "compaction"
@@ -64,10 +62,6 @@ class Summaries(Struct):
             if message["role"] == "assistant"
             for block in message["content"][:1]  # the API puts it first
         )
-
-    def copy(self) -> "Summaries":
-        """Another one that goes on by itself."""
-        return Summaries(self.found)
 
 
 def _clearing(max_tokens: int) -> JSONObject:

@@ -5,16 +5,17 @@ finds lines that were sent before, `reference_encoder` writes texts, `reference_
 back, `reference_cache` spares a conversation's next request the work of this one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from gateway.policies import References
 from gateway.protocols.shared.digests import BlockDigests
+from gateway.protocols.shared.walks import Walk
 from gateway.reduction.reference_cache import Memory, ReferenceCache, Step
 from gateway.reduction.reference_encoder import ReferenceEncoder, is_eligible
 from gateway.reduction.reference_notation import LABEL_OPENING, NOTATION, split_label
 from gateway.reduction.reference_reader import BadReferenceError, ReferenceReader
 from gateway.reduction.texts import Text, read_texts, write_texts
-from gateway.structs import Struct, field
+from gateway.structs import field
 from gateway.wire import JSON, JSONObject
 
 __all__ = [
@@ -133,16 +134,14 @@ def _claims(
     ]
 
 
-class _OpeningsWalk(Struct):
+class _OpeningsWalk(Walk):
     """A walk to the texts that begin like a label, with their places."""
 
     openings: list[tuple[int, int, str]] = field(default_factory=list)
-    seen: int = 0
 
-    def go(self, messages: Iterable[JSONObject], _: BlockDigests) -> None:
+    def go(self, messages: list[JSONObject], first: int, _: BlockDigests) -> None:
         """See more messages."""
-        for number, message in enumerate(messages, self.seen):
-            self.seen = number + 1
+        for number, message in enumerate(messages, first):
             for place, block in enumerate(message["content"]):
                 kind, text = block["type"], ""
                 if kind == "text":
@@ -151,10 +150,6 @@ class _OpeningsWalk(Struct):
                     text = _in_parts(block.get("content"))
                 if text.startswith(LABEL_OPENING):
                     self.openings.append((number, place, text))
-
-    def copy(self) -> "_OpeningsWalk":
-        """Another one that goes on by itself."""
-        return _OpeningsWalk(list(self.openings), self.seen)
 
 
 def _in_parts(content: JSON) -> str:

@@ -8,10 +8,11 @@ is its previous request.
 There is no text in here, only digests and numbers.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from gateway import wire
 from gateway.protocols.shared.digests import BlockDigests, chained, digest
+from gateway.protocols.shared.walks import Walk
 from gateway.reduction.lifetime import Lifetime, Pauses
 from gateway.reduction.volatile import SystemLines
 from gateway.structs import Struct, field, pack, unpack
@@ -101,7 +102,7 @@ class Beginnings(Struct, frozen=True):
 
 def beginnings(messages: list[JSONObject], digests: BlockDigests) -> Beginnings:
     """The beginnings of a client's messages, in the Messages form and before any pass."""
-    walk = digests.walk(messages, _Beginning())
+    walk = digests.walk(messages, _BeginningsWalk())
     return Beginnings(
         whole=walk.state,
         first=walk.first,
@@ -112,31 +113,25 @@ def beginnings(messages: list[JSONObject], digests: BlockDigests) -> Beginnings:
     )
 
 
-class _Beginning(Struct):
+class _BeginningsWalk(Walk):
     """A walk to the beginnings of a request."""
 
     state: bytes = b""
     first: bytes = b""
     ends: list[tuple[bytes, int]] = field(default_factory=list)
     questions: list[bytes] = field(default_factory=list)
-    seen: int = 0
 
-    def go(self, messages: Iterable[JSONObject], digests: BlockDigests) -> None:
+    def go(self, messages: list[JSONObject], first: int, digests: BlockDigests) -> None:
         """See more messages."""
         state = self.state
-        for index, message in enumerate(messages, self.seen):
+        for index, message in enumerate(messages, first):
             if message["role"] == "assistant":
                 self.ends.append((state, index))
             elif message["content"][-1]["type"] == "text":
                 self.questions.append(_opening(message["content"][-1]["text"]))
             state = digest(state + digests.of_message(message))
             self.first = self.first or state
-            self.seen = index + 1
         self.state = state
-
-    def copy(self) -> "_Beginning":
-        """Another one that goes on by itself."""
-        return _Beginning(self.state, self.first, list(self.ends), list(self.questions), self.seen)
 
 
 def _opening(text: str) -> bytes:
@@ -217,14 +212,14 @@ def read_calls(
     return Calls(_shape_digest(walk.shape), walk.first_id), known
 
 
-class _CallsWalk(Struct):
+class _CallsWalk(Walk):
     """A walk to the calls of a history; `first_at` is the place of the first among all blocks."""
 
     shape: list[str | int] = field(default_factory=list)
     first_id: bytes = b""
     first_at: int | None = None
 
-    def go(self, messages: Iterable[JSONObject], digests: BlockDigests) -> None:
+    def go(self, messages: list[JSONObject], _: int, digests: BlockDigests) -> None:
         """See more messages."""
         blocks = [block for message in messages for block in message["content"]]
         shape = self.shape
@@ -237,10 +232,6 @@ class _CallsWalk(Struct):
                     self.first_id = digest(identity)[:BLOCK_BYTES]
                     self.first_at = len(shape) // 2
             shape += (kind, size)
-
-    def copy(self) -> "_CallsWalk":
-        """Another one that goes on by itself."""
-        return _CallsWalk(list(self.shape), self.first_id, self.first_at)
 
 
 def _shape_digest(shape: list[str | int]) -> bytes:

@@ -4,10 +4,11 @@ A pass is a function over these texts: it sets `value` of those it changes. It m
 texts and at what is fixed for the conversation, at nothing else.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Literal
 
 from gateway.protocols.shared.digests import BlockDigests
+from gateway.protocols.shared.walks import Walk
 from gateway.structs import Struct, field, replace
 from gateway.wire import JSONObject
 
@@ -61,7 +62,7 @@ def read_texts(
     ]
 
 
-class _TextsWalk(Struct):
+class _TextsWalk(Walk):
     """A walk to the texts of the messages, of which each is as it was sent.
 
     `calls` are the newest ones of the assistant, by their ids.
@@ -69,13 +70,11 @@ class _TextsWalk(Struct):
 
     texts: list[Text] = field(default_factory=list)
     calls: dict[str, JSONObject] = field(default_factory=dict)
-    seen: int = 0
 
-    def go(self, messages: Iterable[JSONObject], _: BlockDigests) -> None:
+    def go(self, messages: list[JSONObject], first: int, _: BlockDigests) -> None:
         """See more messages."""
         texts = self.texts
-        for number, message in enumerate(messages, self.seen):
-            self.seen = number + 1
+        for number, message in enumerate(messages, first):
             role, content = message["role"], message["content"]
             if role == "assistant":
                 self.calls = {
@@ -96,10 +95,6 @@ class _TextsWalk(Struct):
     def fresh(self) -> list[Text]:
         """The texts, for passes to change."""
         return list(map(replace, self.texts))
-
-    def copy(self) -> "_TextsWalk":
-        """Another one that goes on by itself."""
-        return _TextsWalk(list(self.texts), self.calls, self.seen)
 
 
 def write_texts(

@@ -177,6 +177,4 @@ class LocalLimits:
 def tightest(allowances: Iterable[Allowance | None]) -> Allowance | None:
     """The allowance with the least left; None when nothing is counted."""
     counted = [each for each in allowances if each is not None]
-    if len(counted) < 2:
-        return counted[0] if counted else None
-    return min(counted, key=lambda each: each.remaining)
+    return min(counted, key=lambda each: each.remaining) if counted else None

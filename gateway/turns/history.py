@@ -4,10 +4,11 @@ Everything here depends on the translated messages alone and is the same, for th
 requests have in common, in both.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from gateway.protocols.messages_form import THINKING_BLOCKS
 from gateway.protocols.shared.digests import BlockDigests, digest
+from gateway.protocols.shared.walks import Walk
 from gateway.structs import Struct, field, replace
 from gateway.turns.digests import followed, seen_digest, setting_digest
 from gateway.wire import JSONObject
@@ -92,7 +93,7 @@ def read_history(
     )
 
 
-class _HistoryWalk(Struct):
+class _HistoryWalk(Walk):
     """A walk to the digests and places of a history."""
 
     digests: list[bytes] = field(default_factory=list)
@@ -100,10 +101,10 @@ class _HistoryWalk(Struct):
     state: bytes = _START
     opens: bool = True
 
-    def go(self, messages: Iterable[JSONObject], blocks: BlockDigests) -> None:
+    def go(self, messages: list[JSONObject], first: int, blocks: BlockDigests) -> None:
         """See more messages."""
         state, opens = self.state, self.opens
-        for index, message in enumerate(messages, len(self.digests)):
+        for index, message in enumerate(messages, first):
             if message["role"] == "assistant":
                 content = message["content"]
                 seen = blocks.of_view(content, seen_digest)
@@ -117,12 +118,8 @@ class _HistoryWalk(Struct):
             state = followed(state, message["role"], seen)
         self.state, self.opens = state, opens
 
-    def copy(self) -> "_HistoryWalk":
-        """Another one that goes on by itself."""
-        return _HistoryWalk(list(self.digests), list(self.places), self.state, self.opens)
 
-
-class Answers(Struct):
+class Answers(Walk):
     """A walk over the assistant's messages that takes no digest of any.
 
     `has_thinking` tells that thinking stands in one, because the client carried it. `keys` are
@@ -132,7 +129,7 @@ class Answers(Struct):
     has_thinking: bool = False
     keys: list[str] | None = field(default_factory=list)
 
-    def go(self, messages: Iterable[JSONObject], _: BlockDigests) -> None:
+    def go(self, messages: list[JSONObject], _: int, __: BlockDigests) -> None:
         """See more messages."""
         for message in messages:
             if message["role"] != "assistant":
@@ -144,10 +141,6 @@ class Answers(Struct):
                 self.keys = None
             elif self.keys is not None:
                 self.keys.append(turn_key(content, b"", b""))
-
-    def copy(self) -> "Answers":
-        """Another one that goes on by itself."""
-        return Answers(self.has_thinking, None if self.keys is None else list(self.keys))
 
 
 def turn_key(content: list[JSONObject], before: bytes, seen: bytes) -> str:

@@ -81,7 +81,7 @@ async def serving(app: Application) -> AsyncIterator[int]:
 async def echo(exchange: LiveExchange) -> None:
     """Answers what it was sent."""
     body = exchange.arrived()
-    exchange.answer(200, {}, await exchange.read(2**30) if body is None else body)
+    await exchange.answer(200, {}, await exchange.read(2**30) if body is None else body)
 
 
 async def said(handler: Handler, request: bytes = POST) -> bytes:

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from api.deps import require_admin, services_of
+from api.deps import context_of, require_admin, services_of
 from api.request_body import AsgiBody, read_body
 from gateway import wire
 from gateway.context import Caller
@@ -56,8 +56,8 @@ async def explain_now(
 ) -> dict[str, Any]:
     """What would be decided for a chat completion now, and why. Nothing is sent or stored."""
     services = services_of(request)
-    context = request.scope["state"]["context"]
-    body = await read_body(AsgiBody(request.receive), context, services.settings.max_body_bytes)
+    limit = services.settings.max_body_bytes
+    body = await read_body(AsgiBody(request.receive), context_of(request), limit)
     draft = translate(wire.loads_object(body))
     asking = services.projects.policy(project) if project else admin.project
     return explanations.now(draft, asking, conversation, cached_tokens)

@@ -106,7 +106,7 @@ class MessageAssembler:
                     chars += blocks[event["index"]].add(event["delta"])
                     continue
                 self._on_event(name, event)
-                if self.failure is not None or self.meter.completed:
+                if self._is_over():
                     break
         except _UNREADABLE as error:
             self.failure = unreadable_event(error)

@@ -5,22 +5,29 @@ with messages that an earlier request has left (`gateway.protocols.shared.prefix
 over what it had found behind them.
 """
 
-from collections.abc import Iterable
 from operator import is_
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from gateway.structs import Struct
 from gateway.wire import JSONObject
 
 
-class Walk(Protocol):
-    """What one kind of walk has found so far. It depends on the messages it has seen alone."""
+class Walk(Struct):
+    """What one kind of walk has found so far. It depends on the messages it has seen alone.
 
-    def go(self, messages: Iterable[JSONObject], digests: Any) -> None:
-        """See these messages, which follow the ones before; `digests` are the request's."""
+    Of its fields only lists grow; all else is replaced.
+    """
+
+    def go(self, messages: list[JSONObject], first: int, digests: Any, /) -> None:
+        """See more messages, of which `first` is the place of the first; `digests` are the
+        request's.
+        """
+        raise NotImplementedError
 
     def copy(self) -> Self:
         """Another one that goes on by itself."""
+        values = [getattr(self, name) for name in self.__struct_fields__]
+        return type(self)(*[list(each) if isinstance(each, list) else each for each in values])
 
 
 WalkKind = TypeVar("WalkKind", bound=Walk)
@@ -59,16 +66,16 @@ class Walks:
         """`begin`, a walk that has seen nothing, or one of its kind, behind all these messages."""
         walk, done = begin, 0
         if not self.shared and not self._known:
-            walk.go(messages, digests)
+            walk.go(messages, 0, digests)
             return walk
         known = self._known.get(type(begin))
         if known is not None and _begin_with(messages, known.messages):
             walk, done = known.walk.copy(), len(known.messages)
         if done < self.shared < len(messages):
-            walk.go(messages[done : self.shared], digests)
+            walk.go(messages[done : self.shared], done, digests)
             done = self.shared
             self._known[type(begin)] = _Known(messages[:done], walk.copy())
-        walk.go(messages[done:], digests)
+        walk.go(messages[done:], done, digests)
         return walk
 
 

@@ -53,7 +53,7 @@ async def test_connections_end_some_time_after_an_answer_or_in_the_middle_of_a_h
         assert isinstance(exchange._protocol, LiveProtocol)
         served.append(exchange._protocol)
         await go_on.wait()
-        exchange.answer(200, {}, b"ok")
+        await exchange.answer(200, {}, b"ok")
 
     async with connected(handler) as (reader, writer):
         now = asyncio.get_running_loop().time()
@@ -117,7 +117,7 @@ async def test_what_follows_a_body_is_no_header(path: bytes) -> None:
     async def handler(exchange: LiveExchange) -> None:
         await exchange.read(1000)
         names.extend(name for name, _ in exchange.headers)
-        exchange.answer(200, {}, b"ok")
+        await exchange.answer(200, {}, b"ok")
 
     app = Application(handler)
     async with serving(app) as port, asyncio.timeout(10):
@@ -137,7 +137,7 @@ async def test_a_client_that_takes_no_answers_gets_to_ask_no_more() -> None:
     async def handler(exchange: LiveExchange) -> None:
         assert isinstance(exchange._protocol, LiveProtocol)
         served.append(exchange._protocol)
-        exchange.answer(200, {}, b"x" * 2**20)
+        await exchange.answer(200, {}, b"x" * 2**20)
 
     async with connected(handler) as (reader, writer):
         for _ in range(64):

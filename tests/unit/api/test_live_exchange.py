@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from api.http_protocol import LiveProtocol
-from api.live_connection import Headers
+from api.live_connection import TAKEN, Headers
 from api.live_exchange import LiveExchange
 from api.request_body import ClientLeftError
 from tests.support.live_server import POST, Handler, connected, echo, one, said
@@ -19,7 +19,7 @@ def answering(body: bytes = b"hello", status: int = 200, headers: Headers | None
     """A handler that answers this."""
 
     async def handler(exchange: LiveExchange) -> None:
-        exchange.answer(status, headers or {}, body)
+        await exchange.answer(status, headers or {}, body)
 
     return handler
 
@@ -28,9 +28,9 @@ def streaming(*pieces: bytes, headers: Headers | None = None) -> Handler:
     """A handler that answers in pieces."""
 
     async def handler(exchange: LiveExchange) -> None:
-        exchange.begin(headers or {})
+        await exchange.begin(headers or {})
         for index, piece in enumerate(pieces):
-            exchange.write(piece, is_last=index == len(pieces) - 1)
+            await exchange.write(piece, is_last=index == len(pieces) - 1)
 
     return handler
 
@@ -80,9 +80,9 @@ async def test_a_head_is_sent_at_once_when_the_body_takes_time() -> None:
     go_on = asyncio.Event()
 
     async def handler(exchange: LiveExchange) -> None:
-        exchange.begin({})
+        await exchange.begin({})
         await go_on.wait()
-        exchange.write(b"late", is_last=True)
+        await exchange.write(b"late", is_last=True)
 
     async with connected(handler) as (reader, writer):
         writer.write(POST)
@@ -129,8 +129,8 @@ async def test_a_header_that_is_none_is_never_sent(
 
 async def test_a_handler_that_fails_in_the_middle_ends_the_connection() -> None:
     async def handler(exchange: LiveExchange) -> None:
-        exchange.begin({})
-        exchange.write(b"one")
+        await exchange.begin({})
+        await exchange.write(b"one")
         raise RuntimeError("oh")
 
     async with connected(handler) as (reader, writer):
@@ -151,9 +151,9 @@ async def test_nothing_is_sent_behind_the_end_of_an_answer(answered: Handler) ->
     async def handler(exchange: LiveExchange) -> None:
         await answered(exchange)
         with pytest.raises(RuntimeError):
-            exchange.write(b"more")
+            await exchange.write(b"more")
         with pytest.raises(RuntimeError):
-            exchange.answer(500, {}, b"more")
+            await exchange.answer(500, {}, b"more")
 
     assert b"more" not in await said(handler)
 
@@ -162,12 +162,12 @@ async def test_a_slow_client_is_waited_for() -> None:
     waited = asyncio.Event()
 
     async def handler(exchange: LiveExchange) -> None:
-        exchange.begin({})
+        await exchange.begin({})
         for _ in range(64):
-            if (taken := exchange.write(b"x" * 2**20)) is not None:
+            if (taken := exchange.write(b"x" * 2**20)) is not TAKEN:
                 waited.set()
                 await taken
-        assert exchange.write(b"x", is_last=True) is None  # nothing is held back any more
+        assert exchange.write(b"x", is_last=True) is TAKEN  # nothing is held back any more
 
     async with connected(handler) as (reader, writer):
         writer.write(POST)
@@ -205,7 +205,7 @@ async def test_no_more_than_the_limit_is_kept_of_a_body_and_the_rest_is_skipped(
     async def handler(exchange: LiveExchange) -> None:
         body = exchange.arrived()
         kept.append(len(await exchange.read(1000) if body is None else body))
-        exchange.answer(413, {}, b"no")
+        await exchange.answer(413, {}, b"no")
 
     length = 2**23
     async with connected(handler) as (reader, writer):
@@ -225,7 +225,7 @@ async def test_a_body_that_nobody_asks_for_is_not_collected() -> None:
     async def handler(exchange: LiveExchange) -> None:
         await go_on.wait()
         sizes.append(exchange._size)
-        exchange.answer(200, {}, b"ok")
+        await exchange.answer(200, {}, b"ok")
 
     length = 2**26
     async with connected(handler) as (reader, writer):
@@ -258,10 +258,10 @@ async def test_a_client_that_leaves_is_told_of_once() -> None:
 
     async def handler(exchange: LiveExchange) -> None:
         exchange.watch(on_left)
-        exchange.begin({})
+        await exchange.begin({})
         await left.wait()
         exchange.watch(on_left)  # it has left already
-        exchange.write(b"to nobody", is_last=True)
+        await exchange.write(b"to nobody", is_last=True)
         ended.set()
 
     async with connected(handler) as (reader, writer):
@@ -293,7 +293,7 @@ async def test_a_client_that_leaves_after_its_answer_is_no_news() -> None:
 
     async def handler(exchange: LiveExchange) -> None:
         exchange.watch(lambda: calls.append("left"))
-        exchange.answer(200, {}, b"hi")
+        await exchange.answer(200, {}, b"hi")
         await go_on.wait()
 
     async with connected(handler) as (reader, writer):

@@ -6,25 +6,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.protocols.shared.digests import BlockDigests
+from gateway.protocols.shared.walks import Walk
 from gateway.reduction.references import _OpeningsWalk
 from gateway.reduction.state import beginnings, read_calls
 from gateway.reduction.texts import read_texts
-from gateway.structs import Struct, field
+from gateway.structs import field
 from gateway.turns.history import Answers, read_history
 
 
-class Seen(Struct):
+class Seen(Walk):
     """A walk that notes what it was shown."""
 
     messages: list[Any] = field(default_factory=list)
     shown: list[int] = field(default_factory=list)
 
-    def go(self, messages: Any, _: BlockDigests) -> None:
+    def go(self, messages: Any, first: int, _: BlockDigests) -> None:
+        assert first == len(self.messages)
         self.messages += messages
         self.shown.append(len(messages))
 
     def copy(self) -> "Seen":
-        return Seen(list(self.messages))
+        return Seen(list(self.messages))  # what is shown to that one counts anew
 
 
 def message(number: int) -> dict[str, Any]:
