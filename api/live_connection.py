@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from starlette.types import Message, Receive, Scope, Send
 
 from api.request_body import AsgiBody, BodySource
+from gateway.pipeline.reply import WriteNow
 
 Headers = Mapping[str, str]
 """The headers of an answer, by any spelling of their names; none says its length."""
@@ -58,6 +59,13 @@ class LiveConnection(BodySource, Protocol):
     def write(self, piece: bytes, *, is_last: bool = False) -> Awaitable[None]:
         """Send a piece of it."""
 
+    @property
+    def write_now(self) -> WriteNow | None:
+        """Sends a piece that need not be awaited; False when what comes next has to wait.
+
+        None where only `write` can send.
+        """
+
 
 LiveHandler = Callable[[LiveConnection], Coroutine[Any, Any, None]]
 """Serves a live request. Raises what happens to an answer that has begun."""
@@ -65,6 +73,8 @@ LiveHandler = Callable[[LiveConnection], Coroutine[Any, Any, None]]
 
 class AsgiConnection(AsgiBody):
     """A connection by ASGI's messages."""
+
+    write_now = None
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         super().__init__(receive)

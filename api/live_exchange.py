@@ -129,6 +129,21 @@ class LiveExchange:
 
     def write(self, piece: bytes, *, is_last: bool = False) -> Awaitable[None]:
         """See LiveConnection."""
+        self._write(piece, is_last=is_last)
+        if is_last:
+            return TAKEN  # nothing is held back any more
+        flow = self._protocol.flow
+        return flow.drain() if flow.write_paused else TAKEN
+
+    def write_now(self, piece: bytes) -> bool:
+        """See LiveConnection."""
+        if self._head or not self._knows_chunks or self._has_left:
+            self._write(piece)
+        else:
+            self._transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        return not self._protocol.flow.write_paused
+
+    def _write(self, piece: bytes, *, is_last: bool = False) -> None:
         if self.response_complete:
             raise RuntimeError("the answer is complete")
         if self._knows_chunks:
@@ -141,9 +156,6 @@ class LiveExchange:
         self._send(piece)
         if is_last:
             self._end()
-            return TAKEN  # nothing is held back any more
-        flow = self._protocol.flow
-        return flow.drain() if flow.write_paused else TAKEN
 
     def served(self, task: asyncio.Task[None]) -> None:
         """Whoever served the request is done; one that failed has not answered to the end."""

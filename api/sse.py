@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from api.live_connection import LiveConnection
 from api.middleware import Edge
@@ -15,7 +16,7 @@ from api.request_body import ClientLeftError, read_body
 from gateway.config import Settings
 from gateway.context import RequestContext
 from gateway.errors import UnavailableError
-from gateway.pipeline.reply import LiveOpener, LiveReply
+from gateway.pipeline.reply import LiveOpener, LiveReply, WriteNow
 
 _GOODBYE_SECONDS = 1.0
 _WHOLE_HEADERS = {"content-type": "application/json"}
@@ -33,8 +34,7 @@ Authenticate = Callable[[RequestContext], Awaitable[None]]
 class ClientWatch:
     """Notices that the client has left, or takes nothing, and keeps a silent stream alive.
 
-    `task` serves the client and is cancelled then. `is_sending` is set while a write waits for the
-    client to take it.
+    `task` serves the client and is cancelled then.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class ClientWatch:
         self._keep_alive_seconds = settings.keep_alive_seconds
         self._stall_seconds = settings.client_stall_seconds
         self._task = task
-        self.is_sending = False
+        self._is_sending = False  # what was sent waits for the client to take it
         self._comment = b""
         self._timer: asyncio.TimerHandle | None = None
         self._commenting: asyncio.Task[None] | None = None
@@ -55,12 +55,30 @@ class ClientWatch:
     def start_keep_alive(self, comment: bytes) -> None:
         """From now on write `comment` whenever the stream has been silent for too long."""
         self._comment = comment
-        self.wrote()
+        self._last_write = time.monotonic()
         self._schedule(self._keep_alive_seconds)
 
-    def wrote(self) -> None:
-        """Note that bytes have just been sent."""
+    async def relay(self, reply: LiveReply) -> None:
+        """Send all that `reply` has to say, as it comes."""
+        write_now = self._connection.write_now
+        while (data := await reply.next()) is not None:
+            if data:
+                await self._send(data)
+            if write_now is not None:
+                await reply.pass_on(partial(self._send_now, write_now))
+                await self._send(b"")
+
+    def _send_now(self, write_now: WriteNow, data: bytes) -> bool:
         self._last_write = time.monotonic()
+        return write_now(data)
+
+    async def _send(self, data: bytes) -> None:
+        """Send `data` and wait until the client takes more; with none, only wait."""
+        if data:
+            self._last_write = time.monotonic()
+        self._is_sending = True
+        await self._connection.write(data)
+        self._is_sending = False
 
     def close(self) -> None:
         """Stop to watch: also the timer, and a comment that a slow client has not taken yet."""
@@ -75,13 +93,13 @@ class ClientWatch:
 
     def _tick(self) -> None:
         silent = time.monotonic() - self._last_write
-        if self.is_sending and silent >= self._stall_seconds:
+        if self._is_sending and silent >= self._stall_seconds:
             self._leave()
             return
         remaining = self._keep_alive_seconds - silent
         if remaining <= 0:
             remaining = self._keep_alive_seconds
-            if self.is_sending:
+            if self._is_sending:
                 pass  # what it has not taken yet will keep it alive
             elif self._commenting is None or self._commenting.done():
                 self._commenting = asyncio.ensure_future(self._write_comment())
@@ -92,7 +110,7 @@ class ClientWatch:
         self._task.cancel()
 
     async def _write_comment(self) -> None:
-        self.wrote()
+        self._last_write = time.monotonic()
         await self._connection.write(self._comment)
 
 
@@ -150,12 +168,7 @@ async def _relay(
     headers = _STREAM_HEADERS | context.response_headers | edge.headers(context)
     await connection.begin(headers)
     watch.start_keep_alive(reply.keep_alive)
-    while (data := await reply.next()) is not None:
-        if data:
-            watch.wrote()
-            watch.is_sending = True
-            await connection.write(data)
-            watch.is_sending = False
+    await watch.relay(reply)
     await connection.write(b"", is_last=True)
 
 

@@ -134,6 +134,14 @@ def dumps(value: JSON) -> bytes:
         return orjson.dumps(_carriable(value))
 
 
+def dumps_texts(texts: list[str]) -> list[bytes]:
+    """`dumps` of each of many texts."""
+    try:
+        return list(map(orjson.dumps, texts))
+    except TypeError:
+        return list(map(dumps, texts))
+
+
 def dumps_struct(value: Struct) -> bytes:
     """Like `dumps`, of a struct: its fields in their order, after its tag where it has one.
 

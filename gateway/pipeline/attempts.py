@@ -8,7 +8,7 @@ overloaded upstream answers 200 and then sends an error event.
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from gateway import wire
@@ -29,6 +29,7 @@ from gateway.protocols.shared.sse import SSEFramer
 from gateway.reliability.circuit_breaker import CircuitBreaker, Passage
 from gateway.reliability.retry import RetryBudget, RetryPolicy, is_of_the_key
 from gateway.structs import Struct, field, replace
+from gateway.upstream.http_connection import Take
 from gateway.upstream.pool import Upstream, UpstreamPool
 
 _log = logging.getLogger("gateway.upstream")
@@ -98,6 +99,9 @@ class AnswerBody(Protocol):
 
     async def read(self) -> bytes:
         """All bytes that have arrived since the last call, at least one; b"" at the end."""
+
+    def pass_on(self, take: Take) -> Awaitable[None]:
+        """Gives to `take` what comes, in the call it comes by, for as long as it returns True."""
 
     def arrived(self) -> bytes:
         """What `read` gives without waiting."""

@@ -18,7 +18,7 @@ from gateway.pipeline.background_ends import CANCELLED, NOT_IN_TIME, ended_witho
 from gateway.pipeline.background_stream import BackgroundStream
 from gateway.pipeline.background_vault import BackgroundVault
 from gateway.pipeline.chat import ChatPipeline
-from gateway.pipeline.reply import LiveReply
+from gateway.pipeline.reply import LiveReply, WriteNow
 from gateway.pipeline.responses import ResponsesPipeline
 from gateway.protocols.background import CHAT, RESPONSES, queued
 from gateway.protocols.openai_responses import stored_input
@@ -48,6 +48,9 @@ class Accepted:
     async def next(self) -> bytes | None:
         """Not for answers that are whole."""
         raise RuntimeError("this reply is not streamed")
+
+    async def pass_on(self, write: WriteNow) -> None:
+        """Not for answers that are whole."""
 
     async def whole(self) -> bytes:
         """What there is to say so far."""

@@ -8,6 +8,7 @@ import time
 
 from gateway.errors import ConflictError, GatewayError, NotFoundError, UnavailableError
 from gateway.pipeline.background_vault import BackgroundVault
+from gateway.pipeline.reply import WriteNow
 from gateway.protocols.background import told_events
 from gateway.storage.background_store import BackgroundRow, BackgroundStore, EventRow
 
@@ -36,6 +37,9 @@ class BackgroundStream:
         self._after = after
         self._pause = _SOON_SECONDS
         self._finished = False
+
+    async def pass_on(self, write: WriteNow) -> None:
+        """Nothing comes by itself: what there is has to be looked for."""
 
     async def next(self) -> bytes | None:
         """The next events; nothing, now and then, while there are none; None after the last."""

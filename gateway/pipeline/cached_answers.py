@@ -21,6 +21,7 @@ from gateway.response_cache.cache import Answer, Asking, ResponseCache
 from gateway.response_cache.question import Asked, Question, read_question
 from gateway.structs import Struct, replace
 from gateway.telemetry import series
+from gateway.upstream.http_connection import Take
 
 
 class CachedAnswers(Struct, frozen=True):
@@ -89,6 +90,9 @@ class ArrivedAnswer:
     async def read(self) -> bytes:
         """Nothing more."""
         return b""
+
+    async def pass_on(self, take: Take) -> None:
+        """Nothing more."""
 
     def arrived(self) -> bytes:
         """Nothing more."""

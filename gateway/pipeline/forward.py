@@ -3,7 +3,7 @@
 from gateway import wire
 from gateway.errors import GatewayError, UpstreamError
 from gateway.pipeline.attempts import Begun, Event
-from gateway.pipeline.reply import Reply, Settle
+from gateway.pipeline.reply import Relay, Reply, Settle
 from gateway.protocols.shared.failures import (
     anthropic_error,
     unreadable_event,
@@ -45,7 +45,7 @@ _READ = frozenset({"message_start", "message_delta", "message_stop", "error"})
 _DELTA_FRAME_CHARS = 80  # what the JSON around the text of a delta takes
 
 
-class ForwardedStream(Reply):
+class ForwardedStream(Relay):
     """A Messages stream, byte for byte; an end without `message_stop` is made an error event.
 
     Only whole events leave: an event that was cut would reach the client as broken JSON. Claude's
@@ -53,26 +53,9 @@ class ForwardedStream(Reply):
     """
 
     def __init__(self, begun: Begun, reader: UsageReader, settle: Settle) -> None:
-        super().__init__(begun, reader.meter, settle)
+        super().__init__(begun, reader.meter, settle, begun.raw)
         self._reader = reader
-        self._first: bytes | None = begun.raw
-        begun.forget()
         self._torn = b""
-
-    async def next(self) -> bytes | None:
-        """The upstream's next bytes."""
-        if self.finished:
-            await self.end()
-            return None
-        if self._first is not None:
-            first, self._first = self._first, None
-            return self._whole_events(first)
-        try:
-            data = await self.read()
-            self._reader.feed(self.begun.framer.feed(data))
-        except UpstreamError as error:
-            return self.interrupt(error)
-        return self._whole_events(data)
 
     def interrupt(self, error: GatewayError) -> bytes:
         """An error event; what came of a torn event is left out."""
@@ -81,11 +64,18 @@ class ForwardedStream(Reply):
         self.failure, self.finished = error, True
         return b"event: error\ndata: " + wire.dumps(anthropic_error(error)) + b"\n\n"
 
-    def _whole_events(self, data: bytes) -> bytes:
-        """`data` up to the end of its last event; what follows waits for the rest of its own."""
+    def _passed(self, data: bytes) -> bytes:
+        try:
+            self._reader.feed(self.begun.framer.feed(data))
+        except UpstreamError as error:
+            return self.interrupt(error)
+        return self._ended(data)
+
+    def _ended(self, passed: bytes) -> bytes:
+        """`passed` up to the end of its last event; what follows waits for the rest of its own."""
         self.failure = self._reader.failure
         self.finished = self._reader.meter.completed or self.failure is not None
-        data = self._torn + data
+        data = self._torn + passed
         if self.finished:
             return data
         end = max(data.rfind(b"\n\n") + 2, data.rfind(b"\n\r\n") + 3)

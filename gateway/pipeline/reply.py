@@ -12,6 +12,9 @@ from gateway.protocols.shared.usage import UsageMeter
 Settle = Callable[[UsageMeter, GatewayError | None, bool], None]
 """Accounts for a request: the usage seen, what failed, and whether the client cut it short."""
 
+WriteNow = Callable[[bytes], bool]
+"""Sends bytes to the client. False when what comes next has to wait."""
+
 
 class LiveReply(Protocol):
     """An admitted request whose answer has begun well."""
@@ -30,6 +33,12 @@ class LiveReply(Protocol):
 
     async def next(self) -> bytes | None:
         """The next bytes for the client, None after the last."""
+
+    async def pass_on(self, write: WriteNow) -> None:
+        """Give to `write` what comes, in the call it comes by, for as long as it returns True.
+
+        May end at any time; `next` goes on.
+        """
 
     async def whole(self) -> bytes:
         """The complete answer of a request that is not streamed."""
@@ -107,6 +116,9 @@ class Reply:
         """The next bytes for the client; None after the last."""
         raise RuntimeError("this reply is not streamed")
 
+    async def pass_on(self, write: WriteNow) -> None:
+        """Nothing is passed on but by `next`."""
+
     async def whole(self) -> bytes:
         """The complete answer. Raises UpstreamError with its true status when it failed."""
         raise RuntimeError("this reply is streamed")
@@ -136,7 +148,48 @@ class Reply:
             await self.begun.response.finish()
 
 
-class StreamedReply(Reply):
+class Relay(Reply):
+    """A stream whose reads are passed on, each by itself. `first` has come already."""
+
+    def __init__(self, begun: Begun, meter: UsageMeter, settle: Settle, first: bytes) -> None:
+        super().__init__(begun, meter, settle)
+        self._first: bytes | None = first
+        begun.forget()
+
+    async def next(self) -> bytes | None:
+        """The client's bytes for the next read of the upstream."""
+        if self.finished:
+            await self.end()
+            return None
+        if self._first is not None:
+            first, self._first = self._first, None
+            return self._ended(first)
+        try:
+            data = await self.read()
+        except UpstreamError as error:
+            return self.interrupt(error)
+        return self._passed(data)
+
+    async def pass_on(self, write: WriteNow) -> None:
+        """Give to `write` the client's bytes for each read."""
+
+        def take(data: bytes) -> bool:
+            passed = self._passed(data)
+            return (not passed or write(passed)) and not self.finished
+
+        if not self.finished and self._first is None:
+            await self.begun.response.pass_on(take)
+
+    def _passed(self, data: bytes) -> bytes:
+        """The client's bytes for these of the upstream."""
+        raise NotImplementedError
+
+    def _ended(self, passed: bytes) -> bytes:
+        """`passed`, and what follows when the answer has ended with it, well or not."""
+        raise NotImplementedError
+
+
+class StreamedReply(Relay):
     """A translated stream. `first` are the bytes for the events of `begun`."""
 
     def __init__(
@@ -147,46 +200,35 @@ class StreamedReply(Reply):
         settle: Settle,
         listener: AnswerListener = NOBODY,
     ) -> None:
-        super().__init__(begun, translator.meter, settle)
+        listener.feed(begun.events)
+        super().__init__(begun, translator.meter, settle, first)
         self.keep_alive = translator.KEEP_ALIVE
         self._translator = translator
-        self._first: bytes | None = first
         self._listener = listener
-        listener.feed(begun.events)
-        begun.forget()
-
-    async def next(self) -> bytes | None:
-        """The client's bytes for the next read of the upstream."""
-        if self.finished:
-            await self.end()
-            return None
-        try:
-            data = await self._translated()
-        except UpstreamError as error:
-            return self._fail(error)
-        if self._translator.failure is not None:
-            return data + self._fail(self._translator.failure)
-        self.finished = self._translator.meter.completed
-        if self.finished:
-            self._listener.answered()
-        return data
 
     def interrupt(self, error: GatewayError) -> bytes:
         """The error event of the protocol; nothing after the last event."""
-        return b"" if self.finished else self._fail(error)
-
-    async def _translated(self) -> bytes:
-        if self._first is not None:
-            first, self._first = self._first, None
-            return first
-        events = self.begun.framer.feed(await self.read())
-        self._listener.feed(events)
-        return self._translator.feed(events)
-
-    def _fail(self, error: GatewayError) -> bytes:
-        self.finished = True
-        self.failure = error
+        if self.finished:
+            return b""
+        self.failure, self.finished = error, True
         return self._translator.error(error)
+
+    def _passed(self, data: bytes) -> bytes:
+        try:
+            events = self.begun.framer.feed(data)
+        except UpstreamError as error:
+            return self.interrupt(error)
+        self._listener.feed(events)
+        return self._ended(self._translator.feed(events))
+
+    def _ended(self, passed: bytes) -> bytes:
+        translator = self._translator
+        if translator.failure is not None:
+            return passed + self.interrupt(translator.failure)
+        if translator.meter.completed:
+            self.finished = True
+            self._listener.answered()
+        return passed
 
 
 class AssembledReply(Reply):

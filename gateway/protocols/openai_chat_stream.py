@@ -10,11 +10,13 @@ arguments `{"input": text}`, because the chunk type of the SDKs knows no other
 deltas by an `index`, which annotations do not have.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from gateway import wire
 from gateway.errors import GatewayError, UpstreamCutError, UpstreamError
-from gateway.protocols.shared.chunks import DONE, make_frames
+from gateway.protocols.shared.chunks import DONE, between, make_frames
+from gateway.protocols.shared.delta_runs import by_name, read_run
 from gateway.protocols.shared.draft import ReplyPlan
 from gateway.protocols.shared.failures import (
     openai_error,
@@ -75,25 +77,10 @@ class ChatStream:
     KEEP_ALIVE: ClassVar[bytes] = b": ping\n\n"
 
     __slots__ = (
-        "_annotations",
-        "_block",
-        "_calls",
-        "_carry",
-        "_completion_id",
-        "_content_chars",
-        "_created",
-        "_details",
-        "_frames",
-        "_interrupted",
-        "_last_text",
-        "_plan",
-        "_prefix",
-        "_reasoned",
-        "_stop_details",
-        "_unsettled",
-        "failure",
-        "meter",
-    )
+        "_annotations", "_block", "_calls", "_carry", "_completion_id", "_content_chars",
+        "_created", "_details", "_frames", "_interrupted", "_last_text", "_plan", "_prefix",
+        "_reasoned", "_stop_details", "_unsettled", "failure", "meter",
+    )  # fmt: skip
 
     def __init__(self, plan: ReplyPlan, created: int, completion_id: str) -> None:
         """`created` in Unix seconds; `completion_id` serves when upstream names no message."""
@@ -121,16 +108,15 @@ class ChatStream:
         if self._is_over:
             return b""
         out: list[bytes] = []
-        loads, on_delta, started = wire.loads, self._on_delta, self.meter.started
         try:
-            for name, data in events:
-                if name == "content_block_delta" and started:
-                    on_delta(loads(data), out)
-                else:
+            for name, datas in by_name(events):
+                if name == "content_block_delta" and self.meter.started:
+                    self._on_deltas(datas, out)
+                    continue
+                for data in datas:
                     self._on_event(name, data, out)
-                    started = self.meter.started
                     if self._is_over:
-                        break
+                        return escape_line_separators(b"".join(out))
         except _UNREADABLE as error:
             self.failure = unreadable_event(error)
         return escape_line_separators(b"".join(out))
@@ -176,13 +162,30 @@ class ChatStream:
     def _emit(self, delta: JSONObject, out: list[bytes]) -> None:
         out.append(self._frames.delta(delta))
 
-    def _on_delta(self, event: JSONObject, out: list[bytes]) -> None:
-        delta = event["delta"]
+    def _on_deltas(self, datas: Sequence[bytes], out: list[bytes]) -> None:
+        run = None
+        if len(datas) > 1 and not (self._prefix or self._carry):
+            run = read_run(datas)
+        if run is None:
+            for data in datas:
+                delta = wire.loads(data)["delta"]
+                if delta["type"] == "text_delta":
+                    self._on_text(delta["text"], out)
+                else:
+                    self._on_delta(delta, out)
+        elif run.kind == "text_delta":
+            self._say(run.texts, run.chars, out)
+        elif run.kind == "input_json_delta":
+            self._on_arguments(run.texts, run.chars, out)
+        else:
+            for text in run.texts:
+                self._on_thinking(text, out)
+
+    def _on_delta(self, delta: JSONObject, out: list[bytes]) -> None:
         kind = delta["type"]
-        if kind == "text_delta":
-            self._on_text(delta["text"], out)
-        elif kind == "input_json_delta":
-            self._on_arguments(delta["partial_json"], out)
+        if kind == "input_json_delta":
+            text = delta["partial_json"]
+            self._on_arguments([text], len(text), out)
         elif kind == "thinking_delta":
             self._on_thinking(delta["thinking"], out)
         elif self._block is None:
@@ -197,13 +200,15 @@ class ChatStream:
             text = self._mended(text)
             if text:
                 self._interrupted = False
-        if not text:
-            return
-        size = len(text)
-        self.meter.output_chars += size
-        self._content_chars += size
-        self._last_text = text
-        out += (self._frames.text_head, wire.dumps(text), self._frames.text_tail)
+        if text:
+            self._say([text], len(text), out)
+
+    def _say(self, texts: list[str], chars: int, out: list[bytes]) -> None:
+        self.meter.output_chars += chars
+        self._content_chars += chars
+        self._last_text = texts[-1]
+        frames = self._frames
+        out.append(between(frames.text_head, texts, frames.text_tail))
 
     def _on_thinking(self, text: str, out: list[bytes]) -> None:
         if self._block is not None:
@@ -217,23 +222,23 @@ class ChatStream:
             self._reasoned = True
             self._emit({"reasoning_content": text, "reasoning": text}, out)
 
-    def _on_arguments(self, text: str, out: list[bytes]) -> None:
-        self.meter.output_chars += len(text)
+    def _on_arguments(self, texts: list[str], chars: int, out: list[bytes]) -> None:
+        self.meter.output_chars += chars
         tool = self._block.tool if self._block is not None else None
         if tool is None:
             return  # a server tool's input; the client must not run it
         if tool.waiting is not None:
-            tool.waiting.append(text)
+            tool.waiting += texts
             return
-        if self._carry or ends_inside_character(text):
-            text = self._mended(text)
-        if text:
-            self._emit_arguments(tool, text, out)
+        if self._carry or ends_inside_character(texts[-1]):
+            texts = [self._mended("".join(texts))]
+        if texts[-1]:
+            self._emit_arguments(tool, texts, out)
 
     @staticmethod
-    def _emit_arguments(tool: _ToolCall, text: str, out: list[bytes]) -> None:
+    def _emit_arguments(tool: _ToolCall, texts: list[str], out: list[bytes]) -> None:
         tool.any_arguments = True
-        out += (tool.head, wire.dumps(text), tool.tail)
+        out.append(between(tool.head, texts, tool.tail))
 
     def _mended(self, text: str) -> str:
         """`text` with what goes before it, without a character's first half at its end."""
@@ -322,7 +327,7 @@ class ChatStream:
         elif block.kind == "thinking":
             self._on_thinking("\ufffd", out)
         elif block.tool is not None:
-            self._emit_arguments(block.tool, "\ufffd", out)
+            self._emit_arguments(block.tool, ["\ufffd"], out)
 
     def _end_text(self, block: _Block) -> None:
         for citation in block.citations:
@@ -349,7 +354,7 @@ class ChatStream:
         if tool.waiting:
             raw = join_surrogates("".join(tool.waiting))
             if raw:
-                self._emit_arguments(tool, unwrapped_arguments(raw), out)
+                self._emit_arguments(tool, [unwrapped_arguments(raw)], out)
         if not tool.any_arguments:
             self._unsettled = tool
 
@@ -358,7 +363,7 @@ class ChatStream:
         tool, self._unsettled = self._unsettled, None
         if tool is not None:
             text = tool_arguments(tool.name, tool.given, self._plan)
-            self._emit_arguments(tool, _UNFINISHED_ARGUMENTS if cut else text, out)
+            self._emit_arguments(tool, [_UNFINISHED_ARGUMENTS if cut else text], out)
 
     def _on_message_delta(self, event: JSONObject) -> None:
         self.meter.on_message_delta(event)

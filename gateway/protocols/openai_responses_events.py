@@ -4,6 +4,8 @@ Every event has the next `sequence_number`. Of a delta only its text is dumped: 
 are made once per part. Source: SDK type `ResponseStreamEvent`.
 """
 
+from itertools import chain, repeat
+
 from gateway import wire
 from gateway.protocols.openai_responses_output import (
     annotations_of,
@@ -41,11 +43,12 @@ class EventWriter:
             response,
         )
 
-    def delta(self, head: bytes, text: str, out: list[bytes]) -> None:
-        """The event of a delta; `head` is what `delta_head` gave."""
-        number = self._next
-        self._next = number + 1
-        out += (head, wire.dumps(text), b',"sequence_number":%d}\n\n' % number)
+    def deltas(self, head: bytes, texts: list[str], out: list[bytes]) -> None:
+        """The event of each delta; `head` is what `delta_head` gave."""
+        begin = self._next
+        end = self._next = begin + len(texts)
+        tails = map(b',"sequence_number":%d}\n\n'.__mod__, range(begin, end))
+        out += chain.from_iterable(zip(repeat(head), wire.dumps_texts(texts), tails))
 
     def _number(self) -> int:
         number = self._next
@@ -91,14 +94,14 @@ class OpenMessage(_OpenItem):
         self._head: bytes | None = None
         self._added(message_item(item_id, [], "in_progress"), out)
 
-    def text(self, text: str, out: list[bytes]) -> None:
+    def text(self, texts: list[str], out: list[bytes]) -> None:
         """More text of the part that is open, or of a new one."""
         if self._head is None:
             self._begin_part(text_part("", []), out)
             place = {**self._part_place(), **_NO_LOGPROBS}
             self._head = delta_head("response.output_text.delta", place)
-        self._texts.append(text)
-        self._events.delta(self._head, text, out)
+        self._texts += texts
+        self._events.deltas(self._head, texts, out)
 
     def end_part(self, citations: JSON, out: list[bytes]) -> None:
         """Closes the text part, if one is open."""
@@ -118,7 +121,7 @@ class OpenMessage(_OpenItem):
         """A part that says why there is no answer."""
         self._begin_part(refusal_part(""), out)
         place = self._part_place()
-        self._events.delta(delta_head("response.refusal.delta", place), text, out)
+        self._events.deltas(delta_head("response.refusal.delta", place), [text], out)
         fields = {**place, "refusal": text}
         out.append(self._events.write("response.refusal.done", fields))
         self._end_part(refusal_part(text), out)
@@ -156,7 +159,7 @@ class OpenReasoning(_OpenItem):
         item = {"id": item_id, "type": "reasoning", "summary": [], "status": "in_progress"}
         self._added(item, out)
 
-    def text(self, text: str, out: list[bytes]) -> None:
+    def text(self, texts: list[str], out: list[bytes]) -> None:
         """More text of the summary."""
         if self._head is None:
             place = {**self._place, "summary_index": 0}
@@ -166,8 +169,8 @@ class OpenReasoning(_OpenItem):
             )
             out.append(added)
             self._head = delta_head("response.reasoning_summary_text.delta", place)
-        self._texts.append(text)
-        self._events.delta(self._head, text, out)
+        self._texts += texts
+        self._events.deltas(self._head, texts, out)
 
     def end(self, encrypted: str | None, *, show_encrypted: bool, out: list[bytes]) -> JSONObject:
         """Closes the item; returns it with its `encrypted` content, shown or not."""
@@ -204,10 +207,10 @@ class OpenCall(_OpenItem):
             return "response.custom_tool_call_input"
         return "response.function_call_arguments"
 
-    def text(self, text: str, out: list[bytes]) -> None:
+    def text(self, texts: list[str], out: list[bytes]) -> None:
         """More of the arguments."""
-        self._texts.append(text)
-        self._events.delta(self._head, text, out)
+        self._texts += texts
+        self._events.deltas(self._head, texts, out)
 
     @property
     def is_empty(self) -> bool:

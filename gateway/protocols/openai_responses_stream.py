@@ -7,6 +7,7 @@ next: when the answer was cut there, it is never finished, so that nobody runs i
 open over adjacent text blocks and is closed by the next block of another kind.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from gateway import wire
@@ -32,6 +33,7 @@ from gateway.protocols.openai_responses_plan import (
     opening_fields,
 )
 from gateway.protocols.shared.assemble import GrowingBlock
+from gateway.protocols.shared.delta_runs import TEXT_DELTAS, by_name, read_run
 from gateway.protocols.shared.failures import unreadable_event, upstream_event_error
 from gateway.protocols.shared.reply_parts import tool_arguments
 from gateway.protocols.shared.sealed_thinking import advanced
@@ -70,7 +72,6 @@ class ResponsesStream:
         "_message",
         "_reasoning",
         "_stop_details",
-        "_texts",
         "_unsettled",
         "failure",
         "items",
@@ -92,7 +93,6 @@ class ResponsesStream:
         self._message: OpenMessage | None = None
         self._reasoning: OpenReasoning | None = None
         self._call: OpenCall | None = None
-        self._texts: list[str] = []  # of the block, when it is text
         self._unsettled: GrowingBlock | None = None  # the block of `_call`, when it has ended
         self._carry = ""  # first half of a character that was split between two deltas
         self._stop_details: JSON = None
@@ -102,16 +102,15 @@ class ResponsesStream:
         if self._is_over:
             return b""
         out: list[bytes] = []
-        loads, on_delta, started = wire.loads, self._on_delta, self.meter.started
         try:
-            for name, data in events:
-                if name == "content_block_delta" and started:
-                    on_delta(loads(data)["delta"], out)
-                else:
+            for name, datas in by_name(events):
+                if name == "content_block_delta" and self.meter.started:
+                    self._on_deltas(datas, out)
+                    continue
+                for data in datas:
                     self._on_event(name, data, out)
-                    started = self.meter.started
                     if self._is_over:
-                        break
+                        return escape_line_separators(b"".join(out))
         except _UNREADABLE as error:
             self.failure = unreadable_event(error)
         return escape_line_separators(b"".join(out))
@@ -200,17 +199,16 @@ class ResponsesStream:
         self._settle(out)
         kind = content["type"]
         block = self._block = GrowingBlock(dict(content))
-        self._texts = []
         if kind == "text":
-            block.parts["text"] = self._texts
-            self._show_text(content.get("text") or "", out)
+            block.parts["text"] = []
+            self._show_text([content.get("text") or ""], out)
             return
         self._end_message("completed", out)
         if kind in THINKING_KINDS:
             index = self._next_index()
             item_id = self._frame.item_id("rs", index)
             self._reasoning = OpenReasoning(self._events, item_id, index, out)
-            self._show_thinking(content.get("thinking") or "", out)
+            self._show_thinking([content.get("thinking") or ""], out)
         elif kind == "tool_use":
             index = self._next_index()
             fields = call_fields(self._frame, content, index)
@@ -223,54 +221,65 @@ class ResponsesStream:
         self._count += 1
         return index
 
+    def _on_deltas(self, datas: Sequence[bytes], out: list[bytes]) -> None:
+        block, run = self._block, read_run(datas) if len(datas) > 1 else None
+        if run is None:
+            for data in datas:
+                self._on_delta(wire.loads(data)["delta"], out)
+        elif block is not None:
+            self.meter.output_chars += run.chars
+            block.extend(run.kind, run.texts)
+            self._show(run.kind, run.texts, block, out)
+
     def _on_delta(self, delta: JSONObject, out: list[bytes]) -> None:
         block = self._block
         if block is None:
             return
-        kind = delta["type"]
-        if kind == "text_delta":  # the most frequent one goes the shortest way
-            text = delta["text"]
-            self._texts.append(text)
-            self.meter.output_chars += len(text)
-            self._show_text(text, out)
-            return
         self.meter.output_chars += block.add(delta)
-        if kind == "input_json_delta":
-            self._show_arguments(delta["partial_json"], block, out)
-        elif kind == "thinking_delta":
-            self._show_thinking(delta["thinking"], out)
+        kind = delta["type"]
+        if kind in TEXT_DELTAS:
+            self._show(kind, [delta[TEXT_DELTAS[kind]]], block, out)
 
-    def _show_text(self, text: str, out: list[bytes]) -> None:
-        if self._carry or "\ud800" <= text[-1:] <= "\udbff":
-            text = self._mended(text)
-        if not text:
+    def _show(self, kind: str, texts: list[str], block: GrowingBlock, out: list[bytes]) -> None:
+        if kind == "text_delta":
+            self._show_text(texts, out)
+        elif kind == "input_json_delta":
+            self._show_arguments(texts, block, out)
+        elif kind == "thinking_delta":
+            self._show_thinking(texts, out)
+
+    def _show_text(self, texts: list[str], out: list[bytes]) -> None:
+        texts = self._whole(texts)
+        if not texts:
             return
         if self._message is None:
             index = self._next_index()
             item_id = self._frame.item_id("msg", index)
             self._message = OpenMessage(self._events, item_id, index, out)
-        self._message.text(text, out)
+        self._message.text(texts, out)
 
-    def _show_thinking(self, text: str, out: list[bytes]) -> None:
+    def _show_thinking(self, texts: list[str], out: list[bytes]) -> None:
         if not self._frame.reply.show_reasoning or self._reasoning is None:
             return
-        if self._carry or ends_inside_character(text):
-            text = self._mended(text)
-        if text:
-            self._reasoning.text(text, out)
+        if texts := self._whole(texts):
+            self._reasoning.text(texts, out)
 
-    def _show_arguments(self, text: str, block: GrowingBlock, out: list[bytes]) -> None:
+    def _show_arguments(self, texts: list[str], block: GrowingBlock, out: list[bytes]) -> None:
         if self._call is None or self._waits(block):
             return
-        if self._carry or ends_inside_character(text):
-            text = self._mended(text)
-        if text:
-            self._call.text(text, out)
+        if texts := self._whole(texts):
+            self._call.text(texts, out)
 
     def _waits(self, block: GrowingBlock) -> bool:
         """True for calls whose arguments are only known when they are whole."""
         name, reply = block.content["name"], self._frame.reply
         return name in reply.custom_tools or name in reply.wrapped_tools
+
+    def _whole(self, texts: list[str]) -> list[str]:
+        """`texts`, none empty, with the characters made whole that were cut between them."""
+        if self._carry or ends_inside_character(texts[-1]):
+            texts = [self._mended("".join(texts))]
+        return texts if texts[0] else []
 
     def _mended(self, text: str) -> str:
         """`text` behind the carried half of a character, without such a half at its end."""
@@ -307,11 +316,11 @@ class ResponsesStream:
         self._carry = ""
         kind = block.content["type"]
         if kind == "text":
-            self._show_text("\ufffd", out)
+            self._show_text(["\ufffd"], out)
         elif kind == "thinking":
-            self._show_thinking("\ufffd", out)
+            self._show_thinking(["\ufffd"], out)
         elif kind == "tool_use":
-            self._show_arguments("\ufffd", block, out)
+            self._show_arguments(["\ufffd"], block, out)
 
     def _end_reasoning(self, block: JSONObject, out: list[bytes]) -> None:
         reasoning, self._reasoning = self._reasoning, None
@@ -334,7 +343,7 @@ class ResponsesStream:
             else:
                 text = tool_arguments(block["name"], block["input"], self._frame.reply)
             if text:
-                call.text(text, out)
+                call.text([text], out)
         self.items.append(call.end(out))
 
     def _settle(self, out: list[bytes], *, cut: bool = False) -> None:

@@ -4,10 +4,12 @@ Events are only gathered while the client waits for them; they are read, all at 
 answer is complete.
 """
 
+from itertools import compress
 from operator import itemgetter
 
 from gateway import wire
 from gateway.protocols.messages_form import THINKING_BLOCKS, is_blank
+from gateway.protocols.shared.delta_runs import TEXT_DELTAS
 from gateway.protocols.shared.reply_parts import bare_json
 from gateway.protocols.shared.stops import is_cut
 from gateway.protocols.shared.surrogates import join_surrogates
@@ -22,13 +24,7 @@ MAX_ANSWER_BYTES = 4 * 2**20
 _WANTED = frozenset(
     {"content_block_start", "content_block_delta", "message_delta", "message_stop", "error"}
 )
-_PARTS = {
-    "text_delta": "text",
-    "thinking_delta": "thinking",
-    "signature_delta": "signature",
-    "input_json_delta": "partial_json",
-}
-_DATA = itemgetter(1)
+_NAME, _DATA = itemgetter(0), itemgetter(1)
 _CALLS = frozenset({"tool_use", "server_tool_use"})
 _PLAIN_BLOCKS = frozenset({"text", "tool_use"})
 
@@ -64,21 +60,22 @@ class TurnCapture:
         """Take note of these events."""
         if self._events is None:
             return
-        for name, data in events:
-            if name == "content_block_start":
-                self._note_kind(data)
+        if "content_block_start" in map(_NAME, events):
+            self._note_kinds(events)
         self._events += events
         self._size += sum(map(len, map(_DATA, events)))
         if self._size > MAX_ANSWER_BYTES:
             self._events = None
 
-    def _note_kind(self, data: bytes) -> None:
+    def _note_kinds(self, events: list[tuple[str, bytes]]) -> None:
         """Stay plain for one text at most, then calls; see `_is_plain`."""
-        is_first = self._blocks == 0
-        self._blocks += 1
-        if b'"type":"tool_use"' in data:
-            return
-        self.is_plain = self.is_plain and is_first and b'"content_block":{"type":"text"' in data
+        begins = map("content_block_start".__eq__, map(_NAME, events))
+        for _, data in compress(events, begins):
+            is_first = self._blocks == 0
+            self._blocks += 1
+            if b'"type":"tool_use"' not in data:
+                is_text = b'"content_block":{"type":"text"' in data
+                self.is_plain = self.is_plain and is_first and is_text
 
     def answer(self) -> Answer | None:
         """The answer; None when it is not whole, was refused, or cannot be put back."""
@@ -119,7 +116,7 @@ class _Growing:
         self.parts: dict[str, list[str]] = {}
 
     def add(self, delta: JSONObject) -> None:
-        name = _PARTS.get(delta["type"])
+        name = TEXT_DELTAS.get(delta["type"])
         if name is not None:
             self.parts.setdefault(name, []).append(delta[name])
         elif delta["type"] == "citations_delta":

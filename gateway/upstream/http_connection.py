@@ -15,6 +15,9 @@ _READ_BUFFER_BYTES = 2**18  # pause the upstream once a slow client leaves this 
 _FIRST_FINAL_STATUS = 200
 _FRAMING = frozenset({"content-length", "transfer-encoding"})
 
+Take = Callable[[bytes], bool]
+"""Takes bytes at once. False when it wants no more for now."""
+
 
 class ConnectionCutError(OSError):
     """The connection ended, or said what is not HTTP, before the answer was complete."""
@@ -32,12 +35,13 @@ class Answer:
         self.raw_headers: list[tuple[bytes, bytes]] = []
         self.complete = False
         self.error: OSError | None = None
+        self.pieces: list[bytes] = []  # of the body, unread; the parser puts them here itself
         self._connection = connection
         self._idle_seconds = idle_seconds
-        self._pieces: list[bytes] = []
         self._size = 0
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
+        self._take: Take | None = None
         self._until = 0.0
 
     @property
@@ -57,16 +61,31 @@ class Answer:
 
         Raises TimeoutError after the idle limit and another OSError at a broken connection.
         """
-        while not self._pieces and not self.complete and self.error is None:
+        while not self.pieces and not self.complete and self.error is None:
             await self._wait(self._loop.time() + self._idle_seconds)
         return self.arrived()
 
+    async def pass_on(self, take: Take) -> None:
+        """Gives to `take` what comes, in the call it comes by: no task is woken for it.
+
+        Ends when `take` returns False, and when something has come that `read` has to tell.
+        Raises what `take` raises.
+        """
+        if self.pieces or self.complete or self.error is not None:
+            return
+        self._take = take
+        try:
+            await self._wait(self._loop.time() + self._idle_seconds)
+        finally:
+            self._take = None
+
     def arrived(self) -> bytes:
         """What `read` gives without waiting; b"" when nothing is here. Raises as `read` does."""
-        pieces = self._pieces
+        pieces = self.pieces
         if pieces:
             data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            self._pieces, self._size = [], 0
+            pieces.clear()
+            self._size = 0
             self._connection.resume()
             return data
         if self.error is not None:
@@ -80,11 +99,22 @@ class Answer:
 
     # --- for the connection ---
 
-    def add(self, piece: bytes) -> bool:
-        """Takes a piece of the body; True when too much is unread."""
-        self._pieces.append(piece)
-        self._size += len(piece)
-        return self._size > _READ_BUFFER_BYTES
+    def came(self, size: int) -> bool:
+        """As many bytes have come, framing included; True when too much is unread."""
+        if self._take is None:
+            self._size += size
+            self.wake()
+            return self._size > _READ_BUFFER_BYTES
+        self._until = self._loop.time() + self._idle_seconds
+        data = b"".join(self.pieces)
+        self.pieces.clear()
+        try:
+            if data and not self._take(data):
+                self.wake()
+        except Exception as error:  # noqa: BLE001 - raised where the answer is waited for
+            if self._waiter is not None and not self._waiter.done():
+                self._waiter.set_exception(error)
+        return False
 
     def end(self, error: OSError | None = None) -> None:
         """Nothing more will come: because all is here, or because of `error`."""
@@ -100,6 +130,7 @@ class Answer:
         """Something has changed for who waits."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+            self._take = None
 
     def look(self, now: float) -> float | None:
         """When to look again; None when nobody waits any more, or has just done so too long."""
@@ -136,9 +167,11 @@ class HTTPConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser: httptools.HttpResponseParser | None = None
         self._answer: Answer | None = None
+        self.on_body: Callable[[bytes], None] | None = None
         self._headers: list[tuple[bytes, bytes]] = []
         self._paused = False
         self._done = False
+        self._whole = 0  # pieces of the body, once it is done
         self._keeps_alive = False
         self._timer: asyncio.TimerHandle | None = None
         self._looks_at = 0.0
@@ -152,11 +185,13 @@ class HTTPConnection(asyncio.Protocol):
         """Sends a request; its answer comes in time."""
         if self._transport is None:
             raise ConnectionCutError("the connection is not made")
+        answer = self._answer = Answer(self, idle_seconds)
+        # The parser asks for it once. A call of ours for each chunk costs more than the chunk.
+        self.on_body = answer.pieces.append
         self._parser = httptools.HttpResponseParser(self)
-        self._answer = Answer(self, idle_seconds)
         self._headers, self._done = [], False
         self._transport.writelines([head, body])
-        return self._answer
+        return answer
 
     def abort(self) -> None:
         """Closes at once."""
@@ -208,8 +243,9 @@ class HTTPConnection(asyncio.Protocol):
             return
         if self._done:
             self._finish(answer)
-        else:
-            answer.wake()
+            return
+        if answer.came(len(data)):
+            self._pause()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing more will come. An answer without a length ends here, any other is cut."""
@@ -226,7 +262,8 @@ class HTTPConnection(asyncio.Protocol):
             answer.end(ConnectionCutError(type(exc).__name__ if exc is not None else "closed"))
 
     def _finish(self, answer: Answer) -> None:
-        self._answer = self._parser = None
+        self._answer = self._parser = self.on_body = None
+        del answer.pieces[self._whole :]
         self.resume()
         answer.end()
         if self._keeps_alive:
@@ -243,24 +280,25 @@ class HTTPConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """The head is complete; one of a provisional answer does not count."""
         parser, answer = self._parser, self._answer
-        if parser is None or answer is None or self._done:
+        if parser is None or answer is None:
+            return
+        if self._done:  # the head of an answer that nobody asked for
+            self._keeps_alive = False
             return
         status = parser.get_status_code()
         if status >= _FIRST_FINAL_STATUS:
             answer.raw_headers, answer.status = self._headers, status
         self._headers = []
 
-    def on_body(self, data: bytes) -> None:
-        """A piece of the body."""
-        if self._answer is not None and not self._done and self._answer.add(data):
-            self._pause()
-
     def on_message_complete(self) -> None:
         """The answer is complete. A second one behind it is a fault of the upstream."""
         if self._parser is None or self._answer is None or not self._answer.status:
             return
-        self._keeps_alive = not self._done and self._parser.should_keep_alive()
-        self._done = True
+        if self._done:
+            self._keeps_alive = False
+            return
+        self._keeps_alive = self._parser.should_keep_alive()
+        self._done, self._whole = True, len(self._answer.pieces)
 
     def _pause(self) -> None:
         if not self._paused and self.is_open:

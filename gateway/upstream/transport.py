@@ -7,14 +7,14 @@ more.
 import asyncio
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote, urlsplit
 
 from gateway.errors import UpstreamCutError, UpstreamTimeoutError, UpstreamUnreachableError
 from gateway.upstream.connection_pool import ConnectionPool
-from gateway.upstream.http_connection import Answer
+from gateway.upstream.http_connection import Answer, Take
 from gateway.version import VERSION
 
 _END_OF_BODY_SECONDS = 1.0
@@ -48,6 +48,13 @@ class UpstreamResponse:
             return await self._answer.read()
         except OSError as error:
             raise _read_error(error) from error
+
+    def pass_on(self, take: Take) -> Awaitable[None]:
+        """Gives to `take` what comes, in the call it comes by, for as long as it returns True.
+
+        Ends as well when there is something that `read` has to tell, as the end.
+        """
+        return self._answer.pass_on(take)
 
     def arrived(self) -> bytes:
         """What `read` gives without waiting; b"" when nothing is here. Raises as `read` does."""

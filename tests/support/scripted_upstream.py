@@ -18,6 +18,17 @@ class ScriptedUpstream:
         self.bodies: list[bytes] = []
         self.closed = asyncio.Event()
         self.base_url = ""
+        self._serving: set[asyncio.Task[None]] = set()
+
+    def begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection until the upstream stops."""
+        self._serving.add(asyncio.ensure_future(self.serve(reader, writer)))
+
+    async def stop(self) -> None:
+        """Serve no more, whatever a handler waits for."""
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""
@@ -42,11 +53,14 @@ async def scripted_upstream(
 ) -> AsyncIterator[ScriptedUpstream]:
     """A running upstream; `base_url` says where."""
     upstream = ScriptedUpstream(*handlers)
-    listener = await asyncio.start_server(upstream.serve, "127.0.0.1", 0, ssl=tls)
+    listener = await asyncio.start_server(upstream.begin, "127.0.0.1", 0, ssl=tls)
     scheme, host = ("http", "127.0.0.1") if tls is None else ("https", "localhost")
     upstream.base_url = f"{scheme}://{host}:{listener.sockets[0].getsockname()[1]}"
     async with listener:
-        yield upstream
+        try:
+            yield upstream
+        finally:
+            await upstream.stop()
 
 
 async def write_chunk(writer: asyncio.StreamWriter, data: bytes) -> None:

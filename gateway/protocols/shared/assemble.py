@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from gateway import wire
 from gateway.errors import UpstreamCutError, UpstreamError
+from gateway.protocols.shared.delta_runs import TEXT_DELTAS
 from gateway.protocols.shared.failures import unreadable_event, upstream_event_error
 from gateway.protocols.shared.stops import is_cut
 from gateway.protocols.shared.surrogates import join_surrogates
@@ -16,12 +17,6 @@ from gateway.structs import Struct, field
 from gateway.wire import JSON, JSONObject
 
 _UNREADABLE = (wire.JSONDecodeError, KeyError, TypeError, AttributeError)
-_TEXT_DELTAS = {
-    "text_delta": "text",
-    "thinking_delta": "thinking",
-    "signature_delta": "signature",
-    "input_json_delta": "partial_json",
-}
 _CALLS = frozenset({"tool_use", "server_tool_use"})
 _READ = frozenset(
     {
@@ -41,7 +36,7 @@ class GrowingBlock(Struct):
     def add(self, delta: JSONObject) -> int:
         """Takes a delta; returns how many characters of output it brought."""
         kind = delta["type"]
-        name = _TEXT_DELTAS.get(kind)
+        name = TEXT_DELTAS.get(kind)
         if name is not None:
             text = delta[name]
             parts = self.parts
@@ -58,6 +53,10 @@ class GrowingBlock(Struct):
                 {key: value for key, value in delta.items() if key != "type" and value is not None}
             )
         return 0
+
+    def extend(self, kind: str, texts: list[str]) -> None:
+        """Takes the texts of deltas of one of the `TEXT_DELTAS`."""
+        self.parts.setdefault(TEXT_DELTAS[kind], []).extend(texts)
 
     def finished(self, *, may_be_cut: bool) -> JSONObject | None:
         """The block with its deltas joined; None for a call that was cut."""

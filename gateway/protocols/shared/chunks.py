@@ -50,6 +50,13 @@ class ChunkFrames(Struct, frozen=True):
         return self.opening + b',"choices":[],"usage":' + wire.dumps(openai_usage(meter)) + b"}\n\n"
 
 
+def between(head: bytes, texts: list[str], tail: bytes) -> bytes:
+    """A chunk for each of `texts`, which has at least one: it is dumped between head and tail."""
+    if len(texts) == 1:
+        return head + wire.dumps(texts[0]) + tail
+    return head + (tail + head).join(wire.dumps_texts(texts)) + tail
+
+
 def make_frames(plan: ReplyPlan, meter: UsageMeter, created: int, otherwise_id: str) -> ChunkFrames:
     """The frames of a stream whose message_start is in `meter`."""
     opening: JSONObject = {

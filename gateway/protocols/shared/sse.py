@@ -6,6 +6,7 @@ decoded in halves. Rules: https://html.spec.whatwg.org/multipage/server-sent-eve
 
 import re
 from itertools import chain
+from operator import itemgetter
 
 from gateway import wire
 from gateway.errors import UpstreamError
@@ -14,7 +15,7 @@ from gateway.protocols.shared.joined_deltas import join_deltas
 MAX_EVENT_BYTES = 32 * 1024 * 1024  # the size of the largest request body the API takes
 
 _BOM = b"\xef\xbb\xbf"
-_PLAIN_EVENT = re.compile(rb"event: ([^\n]*)\ndata: ([^\n]*)\n\n")
+_PLAIN_EVENT = re.compile(rb"event: ([^\n\r]*)\ndata: ([^\n\r]*)\n\n")
 _PLAIN_FRAME_BYTES = len(b"event: \ndata: \n\n")
 
 _NAMES: dict[bytes, str] = {
@@ -30,6 +31,9 @@ _NAMES: dict[bytes, str] = {
         "error",
     )
 }
+
+
+_FIRST, _SECOND = itemgetter(0), itemgetter(1)
 
 
 class SSEFramer:
@@ -55,6 +59,12 @@ class SSEFramer:
 
     def feed(self, data: bytes) -> list[tuple[str, bytes]]:
         """The events (name, data) completed by `data`. Raises UpstreamError on an endless one."""
+        if not (self._tail or self._after_carriage_return):
+            alone = _PLAIN_EVENT.fullmatch(data)  # as most reads are
+            if alone is not None:
+                self._at_start = False
+                name, payload = alone.groups()
+                return [(_NAMES.get(name) or _text(name), payload)]
         if self._after_carriage_return or b"\r" in data:
             data = self._with_line_feeds(data)
         complete = self._complete(data)
@@ -66,7 +76,7 @@ class SSEFramer:
         framing = _PLAIN_FRAME_BYTES * len(found)
         if framing + sum(map(len, chain.from_iterable(found))) == len(complete):
             self._at_start = False
-            return [(_NAMES.get(name) or _text(name), payload) for name, payload in found]
+            return _named(found)
         return self._events_of(complete)
 
     def _events_of(self, complete: bytes) -> list[tuple[str, bytes]]:
@@ -114,6 +124,16 @@ class SSEFramer:
         if data.endswith(b"\r"):
             self._after_carriage_return = True
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def _named(found: list[tuple[bytes, bytes]]) -> list[tuple[str, bytes]]:
+    """These events with their names as texts."""
+    try:
+        return list(
+            zip(map(_NAMES.__getitem__, map(_FIRST, found)), map(_SECOND, found), strict=True)
+        )
+    except KeyError:
+        return [(_NAMES.get(name) or _text(name), data) for name, data in found]
 
 
 def _read_lines(block: bytes) -> tuple[str, bytes] | None:

@@ -17,6 +17,7 @@ from gateway.errors import (
     RequestTooLargeError,
     UpstreamCutError,
 )
+from gateway.pipeline.reply import WriteNow
 
 NEVER = 3600.0
 
@@ -91,6 +92,9 @@ class Reply:
                 return piece
             await asyncio.sleep(piece)
         return None
+
+    async def pass_on(self, write: WriteNow) -> None:
+        raise AssertionError("this connection cannot send without a wait")
 
     async def whole(self) -> bytes:
         return await self.next() or b""
