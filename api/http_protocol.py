@@ -36,6 +36,7 @@ class LiveProtocol(HttpToolsProtocol):
         self.ends_at: float | None = None
         self._handlers: Mapping[bytes, LiveHandler] = getattr(self.app, "live_handlers", {})
         self._serving: RequestResponseCycle | LiveExchange | None = None
+        self._is_spoilt = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has come."""
@@ -58,6 +59,8 @@ class LiveProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a request, or of several."""
+        if self._is_spoilt:
+            return
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as offered:
@@ -71,6 +74,13 @@ class LiveProtocol(HttpToolsProtocol):
             self._refuse()
 
     def _refuse(self) -> None:
+        """What has come is no request, nor will anything be that follows it.
+
+        Requests that have come before it are answered first.
+        """
+        self._is_spoilt = True
+        if self._is_busy() and not self.cycle.more_body:
+            return
         self.logger.warning("Invalid HTTP request received.")
         self.send_400_response("Invalid HTTP request received.")
 
@@ -166,5 +176,7 @@ class LiveProtocol(HttpToolsProtocol):
             self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
+        elif self._is_spoilt:
+            self._refuse()
         else:
             self.ends_at = self.loop.time() + _IDLE_SECONDS

@@ -25,11 +25,12 @@ class LiveExchange:
     response_complete = False
     _size = 0
     _limit: float = HIGH_WATER_LIMIT  # until somebody says what may come
-    _has_come = False
+    more_body = True
     _arrival: asyncio.Future[None] | None = None
     _has_left = False
     _on_left: Callable[[], None] | None = None
     _head = b""
+    _is_told = False
 
     def __init__(self, protocol: HttpToolsProtocol) -> None:
         version = protocol.parser.get_http_version()
@@ -44,13 +45,15 @@ class LiveExchange:
 
     def arrived(self) -> bytes | None:
         """The body, when it has come as a whole already."""
-        return self._body() if self._has_come else None
+        return None if self.more_body else self._body()
 
     async def read(self, limit_bytes: int) -> bytes:
         """See BodySource."""
         self._limit = limit_bytes
-        self._continue()
-        if not (self._has_come or self._has_left or self._size > limit_bytes):
+        if self._waits_for_word():
+            self._is_told = True
+            self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if self.more_body and not (self._has_left or self._size > limit_bytes):
             self._protocol.flow.resume_reading()
             self._arrival = asyncio.get_running_loop().create_future()
             await self._arrival
@@ -70,7 +73,7 @@ class LiveExchange:
 
     def complete(self) -> None:
         """All of the body has come."""
-        self._has_come = True
+        self.more_body = False
         self._wake()
 
     def lose(self) -> None:
@@ -95,11 +98,12 @@ class LiveExchange:
         pieces, self._pieces = self._pieces, []
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _continue(self) -> None:
-        """Ask for the body where the client waits for that (RFC 9110, 10.1.1)."""
-        for name, value in self.headers:
-            if name.lower() == b"expect" and value.lower() == b"100-continue":
-                self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
+    def _waits_for_word(self) -> bool:
+        """True while the client may be waiting for a word before it sends its body."""
+        if self._size or self._is_told or not self.more_body:
+            return False
+        named = [value.lower() for name, value in self.headers if name.lower() == b"expect"]
+        return b"100-continue" in named
 
     def _wake(self) -> None:
         if self._arrival is not None and not self._arrival.done():
@@ -180,6 +184,8 @@ class LiveExchange:
         printable = len(text.translate(None, _CONTROLS))
         if text.count(b"\r\n") != breaks or printable + 2 * breaks != len(text):
             raise RuntimeError("a value of a response header has control characters")
+        if self._waits_for_word():
+            self.keep_alive = False  # it may send its body now or never (RFC 9110, 10.1.1)
         if "connection" in headers:
             self.keep_alive = False  # the only thing the gateway says of it is that it closes
         elif not self.keep_alive:

@@ -98,6 +98,43 @@ async def test_upgrades_that_are_offered_before_the_last_answer_end_the_connecti
         assert b"HTTP/1.1 400 " in await reader.read()
 
 
+@pytest.mark.parametrize(
+    "spoilt", [b"no request\r\n\r\n", GET.replace(b"host: a\r\n", b"host: a\r\n" + OFFER)]
+)
+@pytest.mark.parametrize("before", [[POST], [GET], [POST, GET, POST]])
+async def test_what_is_no_request_waits_for_the_answers_before_it(
+    before: list[bytes], spoilt: bytes
+) -> None:
+    go_on = asyncio.Event()
+
+    async def handler(exchange: LiveExchange) -> None:
+        await exchange.begin({})
+        await go_on.wait()
+        await exchange.write(b"whole", is_last=True)
+
+    async with connected(handler) as (reader, writer):
+        writer.write(b"".join(before) + spoilt)
+        await asyncio.sleep(0.05)
+        writer.write(spoilt + POST)  # none of it is looked at any more
+        await asyncio.sleep(0.05)
+        go_on.set()
+        answers = await reader.read()
+    assert answers.count(b"HTTP/1.1 200 ") == len(before)
+    assert answers.count(b"5\r\nwhole\r\n0\r\n\r\n") == (before[0] == POST)
+    assert answers.count(b"HTTP/1.1 400 ") == 1
+    assert answers.rindex(b"HTTP/1.1 400 ") > answers.rindex(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("path", [b"/live", b"/waiting"])
+async def test_a_body_that_breaks_is_refused_at_once(path: bytes) -> None:
+    async with connected(echo) as (reader, writer):
+        head = b"POST %b HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n" % path
+        writer.write(head + b"2\r\n{}\r\n")
+        await asyncio.sleep(0.05)
+        writer.write(b"no size\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+
+
 async def test_what_is_no_http_is_refused() -> None:
     async with connected(echo) as (reader, writer):
         writer.write(b"GET / HTTP/1.1\r\nno header\r\n\r\n")

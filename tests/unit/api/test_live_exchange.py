@@ -245,6 +245,24 @@ async def test_a_client_that_waits_is_told_to_go_on() -> None:
         assert await one(reader) == b"{}"
 
 
+async def test_a_client_that_waits_and_is_refused_is_not_waited_for() -> None:
+    async def refuses(exchange: LiveExchange) -> None:
+        await exchange.answer(401, {}, b"no")
+
+    async with connected(refuses) as (reader, writer):
+        writer.write(POST[:-2].replace(b"\r\n\r\n", b"\r\nexpect: 100-continue\r\n\r\n"))
+        answer = await reader.read()  # to the end of the connection
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert b"\r\nconnection: close\r\n" in answer
+
+
+async def test_a_client_that_sends_its_body_unasked_keeps_its_connection() -> None:
+    async with connected(echo) as (reader, writer):
+        for _ in range(2):
+            writer.write(POST.replace(b"\r\n\r\n", b"\r\nexpect: 100-continue\r\n\r\n"))
+            assert await one(reader) == b"{}"
+
+
 # --- clients that leave ---
 
 
