@@ -103,10 +103,11 @@ async def test_a_connection_the_upstream_wants_closed_is_not_used_again() -> Non
         assert server.connections == 2
 
 
-async def test_bytes_nobody_asked_for_end_the_connection() -> None:
+@pytest.mark.parametrize("body", [b"no", b"n", b""])
+async def test_bytes_nobody_asked_for_end_the_connection(body: bytes) -> None:
     async def says_too_much(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"
-        writer.write(answer + b"ok" + answer + b"no")
+        writer.write(answer + b"ok" + answer + body)
         await writer.drain()
 
     async with upstream(says_too_much) as (server, transport):
