@@ -12,6 +12,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from api.live_connection import TAKEN, Headers
 from api.request_body import ClientLeftError
 
+_CHUNK = b"%x\r\n%b\r\n"
+
 _log = logging.getLogger("gateway.api")
 
 
@@ -144,14 +146,14 @@ class LiveExchange:
         if self._head or not self._knows_chunks or self._has_left:
             self._write(piece)
         else:
-            self._transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            self._transport.write(_CHUNK % (len(piece), piece))
         return not self._protocol.flow.write_paused
 
     def _write(self, piece: bytes, *, is_last: bool = False) -> None:
         if self.response_complete:
             raise RuntimeError("the answer is complete")
         if self._knows_chunks:
-            piece = b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
+            piece = _CHUNK % (len(piece), piece) if piece else b""
             if is_last:
                 piece += b"0\r\n\r\n"
         if self._head:

@@ -32,7 +32,7 @@ Authenticate = Callable[[RequestContext], Awaitable[None]]
 
 
 class ClientWatch:
-    """Notices that the client has left, or takes nothing, and keeps a silent stream alive.
+    """Relays a stream and keeps it alive; notices that the client has left, or takes nothing.
 
     `task` serves the client and is cancelled then.
     """
@@ -61,11 +61,12 @@ class ClientWatch:
     async def relay(self, reply: LiveReply) -> None:
         """Send all that `reply` has to say, as it comes."""
         write_now = self._connection.write_now
+        send_now = None if write_now is None else partial(self._send_now, write_now)
         while (data := await reply.next()) is not None:
             if data:
                 await self._send(data)
-            if write_now is not None:
-                await reply.pass_on(partial(self._send_now, write_now))
+            if send_now is not None:
+                await reply.pass_on(send_now)
                 await self._send(b"")
 
     def _send_now(self, write_now: WriteNow, data: bytes) -> bool:

@@ -101,7 +101,8 @@ class Answer:
 
     def came(self, size: int) -> bool:
         """As many bytes have come, framing included; True when too much is unread."""
-        if self._take is None:
+        take, waiter = self._take, self._waiter
+        if take is None or waiter is None or waiter.done():
             self._size += size
             self.wake()
             return self._size > _READ_BUFFER_BYTES
@@ -109,11 +110,10 @@ class Answer:
         data = b"".join(self.pieces)
         self.pieces.clear()
         try:
-            if data and not self._take(data):
+            if data and not take(data):
                 self.wake()
         except Exception as error:  # noqa: BLE001 - raised where the answer is waited for
-            if self._waiter is not None and not self._waiter.done():
-                self._waiter.set_exception(error)
+            waiter.set_exception(error)
         return False
 
     def end(self, error: OSError | None = None) -> None:
@@ -130,7 +130,6 @@ class Answer:
         """Something has changed for who waits."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-            self._take = None
 
     def look(self, now: float) -> float | None:
         """When to look again; None when nobody waits any more, or has just done so too long."""

@@ -80,6 +80,14 @@ async def write_end(writer: asyncio.StreamWriter) -> None:
     await writer.drain()
 
 
+async def write_slowly(writer: asyncio.StreamWriter, pieces: int) -> None:
+    """A head and these pieces, a tenth of a second after each."""
+    write_head(writer)
+    for _ in range(pieces):
+        await write_chunk(writer, b"x")
+        await asyncio.sleep(0.1)
+
+
 def streams(*pieces: bytes) -> Handler:
     """A handler that answers 200 with these pieces, one chunk each."""
 
@@ -101,3 +109,21 @@ def refuses(status: str, body: bytes, *headers: str) -> Handler:
         await writer.drain()
 
     return handle
+
+
+class Steps:
+    """An upstream that says one piece each time it is told to."""
+
+    def __init__(self) -> None:
+        self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+    def say(self, piece: bytes | None) -> None:
+        """The next piece; None for the end of the answer."""
+        self._pieces.put_nowait(piece)
+
+    async def __call__(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one request."""
+        write_head(writer)
+        while (piece := await self._pieces.get()) is not None:
+            await write_chunk(writer, piece)
+        await write_end(writer)

@@ -18,8 +18,16 @@ _BOM = b"\xef\xbb\xbf"
 _PLAIN_EVENT = re.compile(rb"event: ([^\n\r]*)\ndata: ([^\n\r]*)\n\n")
 _PLAIN_FRAME_BYTES = len(b"event: \ndata: \n\n")
 
-_NAMES: dict[bytes, str] = {
-    name.encode(): name
+
+class _Names(dict[bytes, str]):
+    """Names of events as texts: the usual ones are made once, others each time."""
+
+    def __missing__(self, name: bytes) -> str:
+        return name.decode("utf-8", "replace")
+
+
+_NAMES = _Names(
+    (name.encode(), name)
     for name in (
         "message_start",
         "content_block_start",
@@ -30,9 +38,7 @@ _NAMES: dict[bytes, str] = {
         "ping",
         "error",
     )
-}
-
-
+)
 _FIRST, _SECOND = itemgetter(0), itemgetter(1)
 
 
@@ -64,7 +70,7 @@ class SSEFramer:
             if alone is not None:
                 self._at_start = False
                 name, payload = alone.groups()
-                return [(_NAMES.get(name) or _text(name), payload)]
+                return [(_NAMES[name], payload)]
         if self._after_carriage_return or b"\r" in data:
             data = self._with_line_feeds(data)
         complete = self._complete(data)
@@ -76,7 +82,8 @@ class SSEFramer:
         framing = _PLAIN_FRAME_BYTES * len(found)
         if framing + sum(map(len, chain.from_iterable(found))) == len(complete):
             self._at_start = False
-            return _named(found)
+            names = map(_NAMES.__getitem__, map(_FIRST, found))
+            return list(zip(names, map(_SECOND, found), strict=True))
         return self._events_of(complete)
 
     def _events_of(self, complete: bytes) -> list[tuple[str, bytes]]:
@@ -126,16 +133,6 @@ class SSEFramer:
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
-def _named(found: list[tuple[bytes, bytes]]) -> list[tuple[str, bytes]]:
-    """These events with their names as texts."""
-    try:
-        return list(
-            zip(map(_NAMES.__getitem__, map(_FIRST, found)), map(_SECOND, found), strict=True)
-        )
-    except KeyError:
-        return [(_NAMES.get(name) or _text(name), data) for name, data in found]
-
-
 def _read_lines(block: bytes) -> tuple[str, bytes] | None:
     """The event in the lines of `block`; None when it carries no data."""
     name = b""
@@ -150,11 +147,7 @@ def _read_lines(block: bytes) -> tuple[str, bytes] | None:
     if not data:
         return None
     joined = b"\n".join(data)
-    return (_text(name) if name else _type_of(joined)), joined
-
-
-def _text(name: bytes) -> str:
-    return name.decode("utf-8", "replace")
+    return (_NAMES[name] if name else _type_of(joined)), joined
 
 
 def _type_of(data: bytes) -> str:

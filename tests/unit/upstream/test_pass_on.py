@@ -10,10 +10,11 @@ from gateway.errors import UpstreamCutError, UpstreamTimeoutError
 from gateway.upstream.transport import UpstreamResponse, UpstreamTransport
 from tests.support.scripted_upstream import (
     Handler,
+    Steps,
     scripted_upstream,
     write_chunk,
-    write_end,
     write_head,
+    write_slowly,
 )
 
 
@@ -29,23 +30,6 @@ async def answering(
         asyncio.timeout(10),
     ):
         yield await transport.open("/v1/messages", b"{}", {})
-
-
-class Steps:
-    """An upstream that says one piece each time it is told to."""
-
-    def __init__(self) -> None:
-        self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
-
-    def say(self, piece: bytes | None) -> None:
-        """The next piece; None for the end of the answer."""
-        self._pieces.put_nowait(piece)
-
-    async def __call__(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        write_head(writer)
-        while (piece := await self._pieces.get()) is not None:
-            await write_chunk(writer, piece)
-        await write_end(writer)
 
 
 async def test_what_comes_is_passed_on_until_the_taker_wants_no_more() -> None:
@@ -104,10 +88,7 @@ async def test_an_answer_that_breaks_is_for_who_reads() -> None:
 
 async def test_the_silence_counts_from_the_newest_bytes() -> None:
     async def stops(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        write_head(writer)
-        for _number in range(6):
-            await write_chunk(writer, b"x")
-            await asyncio.sleep(0.1)  # the pauses are what is tested, longer together than one
+        await write_slowly(writer, 6)  # the pauses are what is tested, longer together than one
         await asyncio.Event().wait()
 
     taken = bytearray()

@@ -23,6 +23,7 @@ from tests.support.scripted_upstream import (
     write_chunk,
     write_end,
     write_head,
+    write_slowly,
 )
 
 
@@ -236,10 +237,7 @@ async def test_a_header_value_cannot_begin_another_header() -> None:
 
 async def test_an_idle_timer_waits_for_the_newest_silence_only() -> None:
     async def slow(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        write_head(writer)
-        for _number in range(6):
-            await write_chunk(writer, b"x")
-            await asyncio.sleep(0.1)  # the pauses are what is tested, longer together than one
+        await write_slowly(writer, 6)  # the pauses are what is tested, longer together than one
         await write_end(writer)
 
     async with (
