@@ -79,6 +79,10 @@ class LiveProtocol(HttpToolsProtocol):
         Requests that have come before it are answered first.
         """
         self._is_spoilt = True
+        if self.pipeline and self.cycle.more_body:
+            self.pipeline.popleft()  # the newest, which will never be whole
+            self.cycle = self.pipeline[0][0] if self.pipeline else self._serving
+            self.flow.resume_reading()  # what nobody reads would cut the answers off
         if self._is_busy() and not self.cycle.more_body:
             return
         self.logger.warning("Invalid HTTP request received.")

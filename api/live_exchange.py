@@ -102,7 +102,7 @@ class LiveExchange:
 
     def _waits_for_word(self) -> bool:
         """True while the client may be waiting for a word before it sends its body."""
-        if self._size or self._is_told or not self.more_body:
+        if self._size or self._is_told or not self.more_body or not self._knows_chunks:
             return False
         named = [value.lower() for name, value in self.headers if name.lower() == b"expect"]
         return b"100-continue" in named
@@ -180,7 +180,7 @@ class LiveExchange:
 
     def _framed(self, status: int, headers: Headers, framing: str) -> bytes:
         """The head of an answer. Raises RuntimeError for a header that is none."""
-        lines = [_beginning(name) + value for name, value in headers.items()]
+        lines = list(map(str.__add__, map(_beginning, headers), headers.values()))
         text = "\r\n".join([*lines, framing]).encode("latin-1")
         breaks = len(lines) + (framing != "")
         printable = len(text.translate(None, _CONTROLS))

@@ -10,7 +10,7 @@ begins with the messages of the shorter one.
 """
 
 from itertools import repeat
-from operator import contains
+from operator import contains, itemgetter
 
 from gateway.errors import InvalidRequestError
 from gateway.protocols import openai_chat
@@ -32,7 +32,8 @@ from gateway.wire import JSON, JSONObject
 _FOREIGN = frozenset(
     {"input", "instructions", "max_output_tokens", "output_config", "stop_sequences", "text"}
 )
-_OWN_TOOLS = (None, "function", "custom")
+_OWN_TOOLS = frozenset({None, "function", "custom"})
+_TYPE = itemgetter("type")
 # Tools that a provider runs itself. Clients offer some by default, and a conversation without web
 # search is better than none.
 _HOSTED = (
@@ -95,14 +96,20 @@ def _is_chat(body: JSONObject) -> bool:
     if not _FOREIGN.isdisjoint(body):
         return False
     messages, tools = body.get("messages"), body.get("tools")
-    if isinstance(tools, list):
-        for tool in tools:
-            if isinstance(tool, dict) and tool.get("type") not in _OWN_TOOLS:
-                return False
+    if isinstance(tools, list) and not _are_own(tools):
+        return False
     try:  # every request pays for this look: it stays in C
         return not isinstance(messages, list) or all(map(contains, messages, repeat("role")))
     except TypeError:  # a message that is no object, refused with its path when it is read
         return True
+
+
+def _are_own(tools: list[JSON]) -> bool:
+    try:  # in C, as above
+        return _OWN_TOOLS.issuperset(map(_TYPE, tools))
+    except (KeyError, TypeError):  # bare tools, and what is none
+        own = tuple(_OWN_TOOLS)
+        return all(tool.get("type") in own for tool in tools if isinstance(tool, dict))
 
 
 class _Conversion:

@@ -44,6 +44,7 @@ _NEUTRAL: dict[str, tuple[JSON, ...]] = {
 }
 
 # Most clients set none or few of these: one look spares many.
+_LOST = frozenset({"n", "logprobs", "modalities", "audio", "web_search_options"})
 _SAMPLING = frozenset(
     {"max_completion_tokens", "max_tokens", "temperature", "top_p", "top_k", "stop"}
 )
@@ -52,6 +53,8 @@ _REASONING = frozenset({"reasoning", "reasoning_effort", "thinking"})
 
 def refuse_lost_meaning(body: JSONObject) -> None:
     """Raises UnsupportedValueError for what Claude cannot do and the client would miss."""
+    if _LOST.isdisjoint(body):
+        return
     if body.get("n") not in (None, 1):
         raise unsupported("n", "must be 1: Claude gives one answer to a request")
     if body.get("logprobs") is True:
@@ -66,7 +69,7 @@ def refuse_lost_meaning(body: JSONObject) -> None:
 
 def chat_ignored_fields(body: JSONObject) -> list[str]:
     """Names of the fields that are set and have no counterpart."""
-    return ignored_fields(body, _READ, _NEUTRAL)
+    return [] if body.keys() <= _READ else ignored_fields(body, _READ, _NEUTRAL)
 
 
 def read_sampling(body: JSONObject, draft: Draft) -> None:

@@ -6,6 +6,8 @@ a line says so; what the model is told stays the same.
 
 import tomllib
 from importlib import resources
+from itertools import compress, repeat
+from operator import contains
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +39,14 @@ class KnownBlock(Struct, frozen=True):
         return (place, close + len(self.end)) if close >= 0 else None
 
 
-class Boilerplate(Struct, frozen=True):
+class Boilerplate:
     """The known blocks."""
 
-    blocks: tuple[KnownBlock, ...]
+    __slots__ = ("_starts", "blocks")
+
+    def __init__(self, blocks: tuple[KnownBlock, ...]) -> None:
+        self.blocks = blocks
+        self._starts = tuple([block.start for block in blocks])
 
     def strip(self, texts: list[Text]) -> None:
         """Leave repeated blocks out of the texts of users; the system text counts as the first.
@@ -57,7 +63,7 @@ class Boilerplate(Struct, frozen=True):
         """The blocks that may stand in a text of the user."""
         asked = [text.value for text in texts if text.kind != "tool_result" and text.message >= 0]
         whole = asked[0] if len(asked) == 1 else "\n".join(asked)
-        return [block for block in self.blocks if block.start in whole]
+        return list(compress(self.blocks, map(contains, repeat(whole), self._starts)))
 
 
 def _strip(text: Text, block: KnownBlock, seen: set[str]) -> None:

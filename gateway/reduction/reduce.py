@@ -155,9 +155,10 @@ class Reduction:
                 body = without_marks(body)
             if keeps_ids:
                 self._ordinal_ids = False
-            else:
+            elif self._known.beginning.ends:
                 self._compare_ids(body["messages"], digests)
-            self._has_summary = digests.walk(body["messages"], Summaries()).found
+            if self._known.beginning.ends:
+                self._has_summary = digests.walk(body["messages"], Summaries()).found
             self._move_watermark(body["messages"])
             if self._ordinal_ids:
                 body = {**body, "messages": with_ordinal_ids(body["messages"])}

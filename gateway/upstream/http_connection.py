@@ -105,7 +105,7 @@ class Answer:
         if take is None or waiter is None or waiter.done():
             self._size += size
             self.wake()
-            return self._size > _READ_BUFFER_BYTES
+            return self._size > _READ_BUFFER_BYTES and bool(self.pieces)
         self._until = self._loop.time() + self._idle_seconds
         data = b"".join(self.pieces)
         self.pieces.clear()
@@ -272,6 +272,11 @@ class HTTPConnection(asyncio.Protocol):
 
     # --- httptools ---
 
+    def on_message_begin(self) -> None:
+        """An answer begins. A second one behind it is a fault of the upstream."""
+        if self._done:
+            self._keeps_alive = False
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header of the answer."""
         self._headers.append((name, value))
@@ -281,20 +286,16 @@ class HTTPConnection(asyncio.Protocol):
         parser, answer = self._parser, self._answer
         if parser is None or answer is None:
             return
-        if self._done:  # the head of an answer that nobody asked for
-            self._keeps_alive = False
-            return
+        if self._done:
+            return  # the head of an answer that nobody asked for
         status = parser.get_status_code()
         if status >= _FIRST_FINAL_STATUS:
             answer.raw_headers, answer.status = self._headers, status
         self._headers = []
 
     def on_message_complete(self) -> None:
-        """The answer is complete. A second one behind it is a fault of the upstream."""
-        if self._parser is None or self._answer is None or not self._answer.status:
-            return
-        if self._done:
-            self._keeps_alive = False
+        """The answer is complete; a second one behind it does not count."""
+        if self._parser is None or self._answer is None or not self._answer.status or self._done:
             return
         self._keeps_alive = self._parser.should_keep_alive()
         self._done, self._whole = True, len(self._answer.pieces)

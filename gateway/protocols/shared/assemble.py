@@ -24,6 +24,7 @@ _READ = frozenset(
         *("message_delta", "error"),
     }
 )
+_ENDS = frozenset({"message_stop", "error"})
 
 
 class GrowingBlock(Struct):
@@ -105,7 +106,7 @@ class MessageAssembler:
                     chars += blocks[event["index"]].add(event["delta"])
                     continue
                 self._on_event(name, event)
-                if self._is_over():
+                if name in _ENDS and self._is_over():
                     break
         except _UNREADABLE as error:
             self.failure = unreadable_event(error)

@@ -73,9 +73,9 @@ def read_identity(body: JSONObject, draft: Draft) -> None:
 
 def read_service_tier(body: JSONObject, draft: Draft) -> None:
     """`service_tier`; "fast" is a speed at Claude."""
-    tier = optional_string(body.get("service_tier"), "service_tier")
-    if tier is None:
+    if body.get("service_tier") is None:
         return
+    tier = optional_string(body["service_tier"], "service_tier")
     if tier not in _TIERS:
         raise invalid("service_tier", f"must be one of {', '.join(_TIERS)}")
     if tier == "fast":
@@ -86,10 +86,13 @@ def read_service_tier(body: JSONObject, draft: Draft) -> None:
 
 CACHE_TTL_FIELDS = ("prompt_cache_options", "prompt_cache_retention")
 """What `cache_ttl` reads."""
+_CACHE_TTL = frozenset(CACHE_TTL_FIELDS)
 
 
 def cache_ttl(body: JSONObject) -> str | None:
     """The lifetime for cache marks the client wishes: OpenAI's 30m, 12h and 24h are nearest 1h."""
+    if _CACHE_TTL.isdisjoint(body):
+        return None
     options = optional_object(body.get("prompt_cache_options"), "prompt_cache_options")
     wants_long = options.get("ttl") in ("30m", "12h", "24h", "1h")
     return "1h" if wants_long or body.get("prompt_cache_retention") == "24h" else None
@@ -97,7 +100,9 @@ def cache_ttl(body: JSONObject) -> str | None:
 
 def cache_is_explicit(body: JSONObject) -> bool:
     """True when the client wants no cache marks but its own."""
-    options = optional_object(body.get("prompt_cache_options"), "prompt_cache_options")
+    if "prompt_cache_options" not in body:
+        return False
+    options = optional_object(body["prompt_cache_options"], "prompt_cache_options")
     return options.get("mode") == "explicit"
 
 

@@ -99,7 +99,12 @@ async def test_upgrades_that_are_offered_before_the_last_answer_end_the_connecti
 
 
 @pytest.mark.parametrize(
-    "spoilt", [b"no request\r\n\r\n", GET.replace(b"host: a\r\n", b"host: a\r\n" + OFFER)]
+    "spoilt",
+    [
+        b"no request\r\n\r\n",
+        GET.replace(b"host: a\r\n", b"host: a\r\n" + OFFER),
+        b"POST /other HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nno size\r\n",
+    ],
 )
 @pytest.mark.parametrize("before", [[POST], [GET], [POST, GET, POST]])
 async def test_what_is_no_request_waits_for_the_answers_before_it(

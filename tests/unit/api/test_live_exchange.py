@@ -245,6 +245,15 @@ async def test_a_client_that_waits_is_told_to_go_on() -> None:
         assert await one(reader) == b"{}"
 
 
+async def test_a_client_of_http_1_0_is_told_nothing_before_its_answer() -> None:
+    async with connected(echo) as (reader, writer):
+        head, body = POST[:-2].replace(b"/1.1", b"/1.0"), b"{}"
+        writer.write(head.replace(b"\r\n\r\n", b"\r\nexpect: 100-continue\r\n\r\n"))
+        await asyncio.sleep(0.05)
+        writer.write(body)
+        assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+
+
 async def test_a_client_that_waits_and_is_refused_is_not_waited_for() -> None:
     async def refuses(exchange: LiveExchange) -> None:
         await exchange.answer(401, {}, b"no")

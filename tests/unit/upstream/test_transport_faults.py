@@ -104,11 +104,13 @@ async def test_a_connection_the_upstream_wants_closed_is_not_used_again() -> Non
         assert server.connections == 2
 
 
-@pytest.mark.parametrize("body", [b"no", b"n", b""])
-async def test_bytes_nobody_asked_for_end_the_connection(body: bytes) -> None:
+_OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+
+
+@pytest.mark.parametrize("length", [1, 2, 20, len(_OK) - 2, len(_OK) - 1, len(_OK)])
+async def test_bytes_nobody_asked_for_end_the_connection(length: int) -> None:
     async def says_too_much(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"
-        writer.write(answer + b"ok" + answer + body)
+        writer.write(_OK + _OK[:length])
         await writer.drain()
 
     async with upstream(says_too_much) as (server, transport):
@@ -147,6 +149,27 @@ async def test_answers_before_the_answer_do_not_count() -> None:
         response = await ask(transport)
         assert (response.status, await response.read_all()) == (200, b"ok")
         assert response.headers == {"content-length": "2", "a": "1, 2"}
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        b"HTTP/1.1 200 OK\r\n" + b"a: %b\r\n" % (b"x" * 10_000) * 40 + _OK.partition(b"\r\n")[2],
+        b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" * 12_000 + _OK,
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2;"
+        + b"x" * 1_000_000
+        + b"\r\nok\r\n0\r\n\r\n",
+    ],
+    ids=["head", "provisional answers", "chunk extension"],
+)
+async def test_much_framing_without_a_body_is_read_on(framing: bytes) -> None:
+    async def handle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for place in range(0, len(framing), 50_000):
+            writer.write(framing[place : place + 50_000])
+            await writer.drain()
+
+    async with upstream(handle) as (_, transport):
+        assert await whole(transport) == b"ok"
 
 
 async def test_an_answer_without_a_length_ends_with_its_connection() -> None:
