@@ -153,6 +153,7 @@ class Reduction:
                 self.passes = self._rewriter.settled(self.passes, body, digests, fixed)
             if self._policy.cache.client_marks == "replace" and count_marks(body):
                 body = without_marks(body)
+            # Before the first answer there are neither calls nor summaries to look for.
             if keeps_ids:
                 self._ordinal_ids = False
             elif self._known.beginning.ends:
