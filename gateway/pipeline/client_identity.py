@@ -6,7 +6,6 @@ from functools import lru_cache
 from gateway.context import RequestContext
 
 _SESSION_HEADERS = ("x-claude-code-session-id", "x-session-id", "session-id")
-_KEYS = frozenset(_SESSION_HEADERS)
 _PRODUCT = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z]+(?![A-Za-z0-9.]))?")
 _CLIENT_CHARS = 60
 
@@ -28,8 +27,6 @@ def _family(agent: str) -> str:
 def client_conversation_key(context: RequestContext, body_key: str | None) -> str | None:
     """The client's own key for its conversation: a session header, or one in the body."""
     headers = context.headers
-    if _KEYS.isdisjoint(headers):
-        return body_key
     for name in _SESSION_HEADERS:
         if headers.get(name):
             return headers[name]

@@ -69,7 +69,7 @@ def refuse_lost_meaning(body: JSONObject) -> None:
 
 def chat_ignored_fields(body: JSONObject) -> list[str]:
     """Names of the fields that are set and have no counterpart."""
-    return [] if body.keys() <= _READ else ignored_fields(body, _READ, _NEUTRAL)
+    return ignored_fields(body, _READ, _NEUTRAL)
 
 
 def read_sampling(body: JSONObject, draft: Draft) -> None:

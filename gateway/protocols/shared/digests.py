@@ -136,11 +136,7 @@ class BlockDigests:
 
     def walk(self, messages: list[JSONObject], begin: WalkKind) -> WalkKind:
         """`begin`, which has seen nothing, or one of its kind, behind all of these messages."""
-        walks = self.walks
-        if walks.is_empty:
-            begin.go(messages, 0, self)
-            return begin
-        return walks.over(messages, begin, self)
+        return self.walks.over(messages, begin, self)
 
     def of_view(self, content: list[JSONObject], look: _View) -> bytes:
         """What `look` makes of the blocks of a message; it has to be the same function always."""

@@ -4,7 +4,7 @@ Source: `CompletionCreateParams` and `ResponseCreateParams` of the openai packag
 """
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Set
 
 from gateway.protocols.shared.draft import Draft, JSONMode
 from gateway.protocols.shared.reading import (
@@ -45,12 +45,14 @@ def read_model(body: JSONObject) -> str:
 
 
 def ignored_fields(
-    body: JSONObject, read: Collection[str], neutral: Mapping[str, tuple[JSON, ...]]
+    body: JSONObject, read: Set[str], neutral: Mapping[str, tuple[JSON, ...]]
 ) -> list[str]:
     """Names of the fields that are set but not `read`.
 
     `neutral` holds values that ask for what happens anyway.
     """
+    if body.keys() <= read:
+        return []
     return [
         name
         for name, value in body.items()

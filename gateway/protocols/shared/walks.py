@@ -52,11 +52,6 @@ class Walks:
         self._known: dict[type, _Known] = {} if known is None else dict(known._known)
         self.shared = 0
 
-    @property
-    def is_empty(self) -> bool:
-        """True when every walk begins anew, and nobody goes on with it."""
-        return not (self.shared or self._known)
-
     def of(self, messages: list[JSONObject]) -> "Walks":
         """Those over these very messages: walks over others would only keep them alive."""
         kept = Walks()
@@ -70,6 +65,9 @@ class Walks:
     def over(self, messages: list[JSONObject], begin: WalkKind, digests: Any) -> WalkKind:
         """`begin`, a walk that has seen nothing, or one of its kind, behind all these messages."""
         walk, done = begin, 0
+        if not self.shared and not self._known:
+            walk.go(messages, 0, digests)
+            return walk
         known = self._known.get(type(begin))
         if known is not None and _begin_with(messages, known.messages):
             walk, done = known.walk.copy(), len(known.messages)
