@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import refusal
+from gateway.cohorts import Cohorts
 from gateway.config import Settings
 from gateway.context import RequestContext
 from gateway.errors import GatewayError
@@ -26,12 +27,17 @@ class Edge:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.is_draining = False
+        self._cohorts = Cohorts()
         self._lock = OriginLock(settings)
 
     def enter(self, endpoint: str, headers: Iterable[tuple[bytes, bytes]]) -> RequestContext:
         """The context of a new HTTP request."""
         return RequestContext(
-            "req_" + random_hex(24), endpoint, headers_by_name(headers), time.monotonic()
+            "req_" + random_hex(24),
+            endpoint,
+            headers_by_name(headers),
+            time.monotonic(),
+            cohorts=self._cohorts,
         )
 
     def check(self, context: RequestContext) -> None:

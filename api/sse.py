@@ -162,7 +162,9 @@ async def _relay(
 ) -> None:
     if not reply.stream:
         body = await reply.whole()
+        await context.cohorts.step()
         reply.settle()  # before anybody is told: what was used is on the disk
+        await context.cohorts.step()
         headers = _WHOLE_HEADERS | context.response_headers | edge.headers(context)
         await connection.answer(reply.status, headers, body)
         return

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+from gateway.cohorts import APART, Apart
 from gateway.policies import (
     NO_LIMITS,
     Limits,
@@ -52,7 +53,7 @@ class RequestContext(Struct):
     `headers` are the client's, names in lower case. `received_at` is `time.monotonic()`;
     `ignored` are the names of request fields that were dropped for want of a counterpart;
     `response_headers` are set by the steps that know them and sent with the answer, whatever it
-    will be.
+    will be. `cohorts` are those of the process it goes through.
     """
 
     request_id: str
@@ -62,6 +63,7 @@ class RequestContext(Struct):
     caller: Caller | None = None
     ignored: list[str] = field(default_factory=list)
     response_headers: dict[str, str] = field(default_factory=dict)
+    cohorts: Apart = APART
 
     def set_header(self, name: str, value: str) -> None:
         """Send `value` with the answer; what a header cannot carry becomes "?"."""

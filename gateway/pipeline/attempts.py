@@ -302,6 +302,8 @@ class Attempts(Struct):
         upstream.asked()
         response = await upstream.transport.open(call.path, call.body, call.headers)
         try:
+            if call.context is not None:
+                await call.context.cohorts.enter()
             if response.status != 200:
                 said = await response.read_all(_ERROR_BODY_LIMIT_BYTES)
                 raise self.error_of(response.status, response.headers, said)

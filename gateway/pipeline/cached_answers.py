@@ -13,7 +13,8 @@ from gateway.context import RequestContext
 from gateway.errors import UpstreamError
 from gateway.pipeline.accounting import Account
 from gateway.pipeline.attempts import Begun, Event, Repair, UpstreamCall
-from gateway.pipeline.live import LivePipeline, Prepared, Started
+from gateway.pipeline.live import LivePipeline
+from gateway.pipeline.prepared import Prepared, Started
 from gateway.pipeline.reply import NOBODY, AnswerListener
 from gateway.protocols.shared.sse import SSEFramer
 from gateway.response_cache.answer import given_again

@@ -10,7 +10,8 @@ from gateway.pipeline.accounting import Account
 from gateway.pipeline.cached_answers import CachedAnswers
 from gateway.pipeline.kept_reply import KeptAs, KeptReply
 from gateway.pipeline.known_prefixes import Reading
-from gateway.pipeline.live import PLAINLY, LivePipeline, Prepared, Preparing, Started
+from gateway.pipeline.live import LivePipeline
+from gateway.pipeline.prepared import PLAINLY, Prepared, Preparing, Started
 from gateway.pipeline.reply import AssembledReply, Reply, StreamedReply
 from gateway.protocols.chat_dialects import translate
 from gateway.protocols.openai_chat import PREFIX_FORM
@@ -73,6 +74,7 @@ class ChatPipeline(Struct, frozen=True):
         async def prepare(instead: Model | None) -> Prepared:
             reading = read(context.known_caller().project.id, body)
             draft = translate(reading.body, reading.prefix)
+            await context.cohorts.step()
             digests = reading.digests()
             prepared = await live.prepared(context, draft, how, instead, digests)
             live.prefixes.keep(reading, digests)
@@ -96,15 +98,12 @@ def _chat_reply(
         first = translator.feed(begun.events)
         account.began(translator.meter)
         return StreamedReply(begun, translator, first, account.settle, listener)
-    assembler = MessageAssembler()
-    assembler.feed(begun.events)
-    account.began(assembler.meter)
 
     def whole(collected: MessageAssembler) -> bytes:
         completion = answer(collected.message, collected.meter, plan, created)
         return wire.dumps(completion if render is None else render(completion))
 
-    return AssembledReply(begun, assembler, whole, account.settle, listener)
+    return AssembledReply(begun, account, whole, listener)
 
 
 def _plain_chat(_: str, body: bytes) -> Reading:

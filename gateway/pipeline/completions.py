@@ -8,7 +8,8 @@ from gateway.context import RequestContext
 from gateway.errors import GatewayError
 from gateway.pipeline.accounting import Account
 from gateway.pipeline.cached_answers import CachedAnswers
-from gateway.pipeline.live import LivePipeline, Prepared, Preparing
+from gateway.pipeline.live import LivePipeline
+from gateway.pipeline.prepared import Prepared, Preparing
 from gateway.pipeline.reply import NOBODY, AssembledReply, Reply, Settle, StreamedReply
 from gateway.protocols.legacy_completions import (
     CompletionPlan,
@@ -51,15 +52,12 @@ class CompletionPipeline(Struct, frozen=True):
             account.began(translator.meter)
             settle = _settles(account, translator)
             return StreamedReply(begun, translator, first, settle, listener)
-        assembler = MessageAssembler()
-        assembler.feed(begun.events)
-        account.began(assembler.meter)
 
         def whole(collected: MessageAssembler) -> bytes:
             message, meter = collected.message, collected.meter
             return wire.dumps(completion_answer(message, meter, reply, plan, created))
 
-        return AssembledReply(begun, assembler, whole, account.settle, listener)
+        return AssembledReply(begun, account, whole, listener)
 
     async def _prepared(
         self, context: RequestContext, request: CompletionRequest, instead: Model | None

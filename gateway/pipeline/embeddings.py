@@ -7,7 +7,8 @@ from gateway.catalog.models import Model
 from gateway.context import RequestContext
 from gateway.errors import NotConfiguredError, UpstreamError
 from gateway.pipeline.attempts import Begun, Repair, UpstreamCall
-from gateway.pipeline.live import LivePipeline, Prepared
+from gateway.pipeline.live import LivePipeline
+from gateway.pipeline.prepared import Prepared
 from gateway.pipeline.reply import Reply, Settle
 from gateway.protocols.openai_embeddings import (
     EmbeddingRequest,

@@ -14,6 +14,11 @@ _AT_ONCE = 3  # one at work while others wait for what is known of their convers
 Result = TypeVar("Result")
 
 
+def is_large(body: bytes) -> bool:
+    """True for a body that waits for its turn to be read."""
+    return len(body) >= _LARGE_BYTES
+
+
 class LargeBodies:
     """The line of a process's large requests."""
 
@@ -24,7 +29,7 @@ class LargeBodies:
         self, body: bytes, work: Callable[[], Coroutine[Any, Any, Result]]
     ) -> Coroutine[Any, Any, Result]:
         """What `work` makes of `body`, when it is its turn; a small one has no turn to wait for."""
-        return work() if len(body) < _LARGE_BYTES else self._in_turn(work)
+        return self._in_turn(work) if is_large(body) else work()
 
     async def _in_turn(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
         async with self._places:

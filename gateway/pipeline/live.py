@@ -1,37 +1,32 @@
 """The steps every live request takes, from its key to the first event of the upstream."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 
 from gateway import wire
 from gateway.catalog.models import Model
+from gateway.cohorts import APART
 from gateway.context import RequestContext
 from gateway.errors import GatewayError, PermissionDeniedError
 from gateway.pipeline.accounting import Account, Accounting, Asked
-from gateway.pipeline.attempts import Attempts, Begun, UpstreamCall
+from gateway.pipeline.attempts import Attempts, Begun
 from gateway.pipeline.conversations import Conversation, Conversations
 from gateway.pipeline.fallback import next_model
 from gateway.pipeline.known_prefixes import KnownPrefixes
-from gateway.pipeline.large_bodies import LargeBodies
+from gateway.pipeline.large_bodies import LargeBodies, is_large
+from gateway.pipeline.prepared import Prepare, Prepared, Preparing, Started, upstream_call
 from gateway.pipeline.repairs import repairs_of
-from gateway.pipeline.reply import (
-    NOBODY,
-    AnswerListener,
-)
 from gateway.pipeline.routing_note import announce_decision, routing_note
 from gateway.projects import Projects
 from gateway.protocols.messages_form import without_thinking
 from gateway.protocols.model_fit import FitOptions, Fitted, fit_to_model
 from gateway.protocols.shared.digests import BlockDigests
-from gateway.protocols.shared.draft import Draft, ReplyPlan
+from gateway.protocols.shared.draft import Draft
 from gateway.reduction.ledger import reduction_headers
-from gateway.reduction.report import ReductionReport
 from gateway.reliability.admission import AdmissionControl, PendingAdmission
 from gateway.reliability.limits import LimitReachedError
 from gateway.reliability.rate_headers import rate_headers
-from gateway.reliability.retry import client_retry_count
 from gateway.response_cache.question import Keepable, sampling_of
 from gateway.routing.names import ModelNames, Route
 from gateway.routing.router import Decision, Router, apply_decision, in_place_of
@@ -41,7 +36,6 @@ from gateway.structs import Struct, field, replace
 from gateway.telemetry import series
 from gateway.turns.conversation import Conversation as TurnConversation
 from gateway.turns.conversation import Turns
-from gateway.usage.events import RoutingNote
 from gateway.wire import JSONObject
 
 _HEADERS = {
@@ -49,85 +43,6 @@ _HEADERS = {
     "content-type": "application/json",
     "accept": "text/event-stream",
 }
-
-
-class Prepared(Struct, frozen=True):
-    """A request ready to be sent: how it was read, who serves it, and how to answer.
-
-    `client_key` is the client's own key for the conversation; `listener` hears the answer;
-    `remember` is told the size of the prompt, in tokens, when the upstream begins to answer;
-    `routing`, `reduction` and `unmarked` are for the usage row; `keepable` is set where the
-    response cache may have the answer. `instead` prepares the same request for another model.
-    """
-
-    plan: ReplyPlan
-    route: Route
-    call: UpstreamCall
-    client_key: str | None = None
-    listener: AnswerListener = NOBODY
-    remember: Callable[[int], None] | None = None
-    routing: RoutingNote | None = None
-    reduction: ReductionReport | None = None
-    unmarked: bool = False
-    keepable: Keepable | None = None
-    instead: "Prepare | None" = None
-
-    @property
-    def messages(self) -> list[JSONObject]:
-        """What is sent of the conversation; nothing where its body is passed on unread."""
-        return self.keepable.body["messages"] if self.keepable is not None else []
-
-
-Prepare = Callable[[Model | None], Coroutine[Any, Any, Prepared]]
-"""Prepares a request, for the model it asks for or for another one."""
-
-
-class Started(Struct, frozen=True):
-    """An answer that has begun, to the request as it was sent in the end."""
-
-    prepared: Prepared
-    begun: Begun
-    listener: AnswerListener
-
-
-def upstream_call(
-    context: RequestContext, model: Model, path: str, conversation: str
-) -> UpstreamCall:
-    """A call whose body and headers are still to come, by the policies of the caller's project."""
-    return UpstreamCall(
-        path,
-        b"",
-        {},
-        model.id,
-        family=model.family,
-        affinity=conversation,
-        hedge_after_seconds=context.known_caller().project.reliability.hedge_after_seconds,
-        client_retries=client_retry_count(context.headers),
-        context=context,
-    )
-
-
-def as_it_is(_: Draft) -> None:
-    """Leaves a draft alone."""
-
-
-class Preparing(Struct, frozen=True):
-    """How the requests of a protocol are prepared.
-
-    `short`: its endpoint serves short calls only. `client_carries`: it has a place for thinking;
-    `thinking_models` are those whose thinking stands in the request. `adjust` may change the draft
-    once its model is known. `by_event`: the answer is told as it comes, whatever was asked for.
-    """
-
-    short: bool = False
-    client_carries: bool = False
-    thinking_models: frozenset[str] = frozenset()
-    adjust: Callable[[Draft], None] = as_it_is
-    by_event: bool = False
-
-
-PLAINLY = Preparing()
-"""As chat completions are."""
 
 
 class LivePipeline(Struct, frozen=True):
@@ -173,18 +88,25 @@ class LivePipeline(Struct, frozen=True):
         self, context: RequestContext, body: bytes, prepare: Prepare
     ) -> tuple[Prepared, Account]:
         """Prepare and admit a request; what is refused here is only counted."""
+        cohorts = context.cohorts
+        await cohorts.enter()
+        if is_large(body):
+            context.cohorts = APART  # the sooner it is sent, the fewer are held at once
         with self.accounting.refusals(context):
             # Sent now, awaited when the translation is done: the round trip costs no time.
             admission = self.admission.admit(context.known_caller(), body)
             try:
+                await context.cohorts.step()
                 read = await self.large_bodies.read(body, partial(prepare, None))
                 prepared = replace(read, instead=prepare)
+                await context.cohorts.step()
                 await self._admitted(context, admission)
                 account = self._account(context, prepared)
             except BaseException:
                 admission.drop()
                 raise
         account.reservation = admission.reservation
+        context.cohorts = cohorts
         return prepared, account
 
     async def admit_free(
@@ -233,29 +155,27 @@ class LivePipeline(Struct, frozen=True):
         `instead` serves it in place of the model that would. `digests` of its blocks, where some
         are known, learn those of the others.
         """
+        step = context.cohorts.step
         conversation = self.conversations.open(context, draft, digests)
         turns = await self._loaded(draft, conversation, how)
+        await step()
         decision = self._decided(draft, conversation, how, instead)
         announce_decision(context, decision)
         model = decision.route.model
         if how.thinking_models - {model.id}:
             turns = await self._bare_turns(draft, conversation, how)
+        await step()
         apply_variant(draft, decision.route.variant)
         how.adjust(draft)
         apply_decision(draft, decision)
         reduction = await conversation.begin(draft, model)
         _put_back(draft, conversation, turns, model)
-        draft.body = reduction.rewrite(
-            draft.body, conversation.digests, turns.fixed, keeps_ids=turns.knows_turns
-        )
-        turns.rewritten(draft.body["messages"])
-        draft.instructions += reduction.instructions
-        fitted = fit_to_model(draft, model, self.fit_options)
-        sent, beta = reduction.delegate(turns.prepare(fitted.body, model))
-        if sent is not fitted.body:
-            fitted = replace(fitted, body=sent)
-        turns.expect(fitted.reply)
+        await step()
+        _rewrite(draft, conversation, turns)
+        await step()
+        fitted, beta = self._fitted(draft, conversation, turns, model)
         self.announce(context, decision.route, fitted)
+        await step()
 
         def finished(body: JSONObject) -> bytes:
             return wire.dumps(reduction.mark(body, conversation.digests))
@@ -300,6 +220,17 @@ class LivePipeline(Struct, frozen=True):
             return in_place_of(decision, instead)
         conversation.decided(decision)
         return decision
+
+    def _fitted(
+        self, draft: Draft, conversation: Conversation, turns: TurnConversation, model: Model
+    ) -> tuple[Fitted, str | None]:
+        """The draft as the model takes it, and the beta with which the API shortens it."""
+        fitted = fit_to_model(draft, model, self.fit_options)
+        sent, beta = conversation.reduction.delegate(turns.prepare(fitted.body, model))
+        if sent is not fitted.body:
+            fitted = replace(fitted, body=sent)
+        turns.expect(fitted.reply)
+        return fitted, beta
 
     async def _bare_turns(
         self, draft: Draft, conversation: Conversation, how: Preparing
@@ -395,3 +326,13 @@ def _put_back(
     turns.settled(draft.body)
     if not conversation.is_logged:
         draft.body["messages"] = turns.restore(model)
+
+
+def _rewrite(draft: Draft, conversation: Conversation, turns: TurnConversation) -> None:
+    """Take the draft through the passes that change what it says."""
+    reduction = conversation.reduction
+    draft.body = reduction.rewrite(
+        draft.body, conversation.digests, turns.fixed, keeps_ids=turns.knows_turns
+    )
+    turns.rewritten(draft.body["messages"])
+    draft.instructions += reduction.instructions

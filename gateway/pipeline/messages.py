@@ -4,7 +4,8 @@ from gateway import wire
 from gateway.catalog.models import Model
 from gateway.context import RequestContext
 from gateway.pipeline.forward import ForwardedBody, ForwardedStream, UsageReader
-from gateway.pipeline.live import LivePipeline, Prepared, upstream_call
+from gateway.pipeline.live import LivePipeline
+from gateway.pipeline.prepared import Prepared, upstream_call
 from gateway.pipeline.reply import Reply
 from gateway.protocols import anthropic_messages
 from gateway.protocols.anthropic_messages import MessagesRequest

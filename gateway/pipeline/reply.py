@@ -5,6 +5,7 @@ from typing import ClassVar, Protocol
 
 from gateway.context import RequestContext
 from gateway.errors import GatewayError, UpstreamCutError, UpstreamError
+from gateway.pipeline.accounting import Account
 from gateway.pipeline.attempts import Begun, Event
 from gateway.protocols.shared.assemble import MessageAssembler
 from gateway.protocols.shared.usage import UsageMeter
@@ -239,26 +240,27 @@ class AssembledReply(Reply):
     def __init__(
         self,
         begun: Begun,
-        assembler: MessageAssembler,
+        account: Account,
         render: Callable[[MessageAssembler], bytes],
-        settle: Settle,
         listener: AnswerListener = NOBODY,
     ) -> None:
-        super().__init__(begun, assembler.meter, settle)
-        self._assembler = assembler
+        self._assembler = MessageAssembler()
+        super().__init__(begun, self._assembler.meter, account.settle)
+        self._account = account
         self._render = render
         self._listener = listener
-        listener.feed(begun.events)
-        begun.forget()
+        self._has_begun = False
 
     async def whole(self) -> bytes:
         """The complete answer."""
-        assembler = self._assembler
+        assembler, step = self._assembler, self._account.context.cohorts.step
         try:
+            self._take(self.begun.events)
+            self.begun.forget()
+            await step()
+            self._begin()
             while assembler.failure is None and not assembler.meter.completed:
-                events = self.begun.framer.feed(await self.read())
-                self._listener.feed(events)
-                assembler.feed(events)
+                self._take(self.begun.framer.feed(await self.read()))
             if assembler.failure is not None:
                 raise assembler.failure
         except UpstreamError as error:
@@ -267,6 +269,22 @@ class AssembledReply(Reply):
             raise
         self.finished = True
         await self.end()
+        await step()
         body = self._render(assembler)
         self._listener.answered()
         return body
+
+    def settle(self) -> None:
+        """See Reply. What has come counts, even if nobody waits for the rest."""
+        if not self._has_begun:
+            self._take(self.begun.events)
+            self._begin()
+        super().settle()
+
+    def _take(self, events: list[Event]) -> None:
+        self._listener.feed(events)
+        self._assembler.feed(events)
+
+    def _begin(self) -> None:
+        self._has_begun = True
+        self._account.began(self._assembler.meter)

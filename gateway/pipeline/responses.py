@@ -14,7 +14,8 @@ from gateway.pipeline.cached_answers import CachedAnswers
 from gateway.pipeline.forward import ForwardedBody
 from gateway.pipeline.kept_reply import KeptAs, KeptReply
 from gateway.pipeline.known_prefixes import Reading
-from gateway.pipeline.live import LivePipeline, Prepared, Preparing, Started
+from gateway.pipeline.live import LivePipeline
+from gateway.pipeline.prepared import Prepared, Preparing, Started
 from gateway.pipeline.reply import AnswerListener, AssembledReply, Reply, StreamedReply
 from gateway.protocols.openai_responses import (
     PREFIX_FORM,
@@ -92,15 +93,12 @@ class ResponsesPipeline(Struct, frozen=True):
             account.began(translator.meter)
             listener = self._keeping_streamed(context, request, translator, frame, listener)
             return StreamedReply(begun, translator, first, account.settle, listener)
-        assembler = MessageAssembler()
-        assembler.feed(begun.events)
-        account.began(assembler.meter)
         whole = self._whole(context, request, frame)
 
         def rendered(collected: MessageAssembler) -> bytes:
             return wire.dumps(whole(collected).response)
 
-        return AssembledReply(begun, assembler, rendered, account.settle, listener)
+        return AssembledReply(begun, account, rendered, listener)
 
     async def check(self, context: RequestContext, body: bytes) -> None:
         """Raises InvalidRequestError and NotFoundError for what would be refused later."""
@@ -232,6 +230,7 @@ class ResponsesPipeline(Struct, frozen=True):
         translated = request.translated
         models = frozenset(translated.thinking_models)
         how = Preparing(client_carries=True, thinking_models=models, by_event=by_event)
+        await context.cohorts.step()
         digests = request.reading.digests()
         prepared = await self.live.prepared(context, translated.draft, how, instead, digests)
         self.live.prefixes.keep(request.reading, digests)

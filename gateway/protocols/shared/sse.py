@@ -15,7 +15,8 @@ from gateway.protocols.shared.joined_deltas import join_deltas
 MAX_EVENT_BYTES = 32 * 1024 * 1024  # the size of the largest request body the API takes
 
 _BOM = b"\xef\xbb\xbf"
-_PLAIN_EVENT = re.compile(rb"event: ([^\n\r]*)\ndata: ([^\n\r]*)\n\n")
+# Of data whose lines end with LF. Possessive, and one character to stop at: both are much faster.
+_PLAIN_EVENT = re.compile(rb"event: ([^\n]*+)\ndata: ([^\n]*+)\n\n")
 _PLAIN_FRAME_BYTES = len(b"event: \ndata: \n\n")
 
 
@@ -65,14 +66,14 @@ class SSEFramer:
 
     def feed(self, data: bytes) -> list[tuple[str, bytes]]:
         """The events (name, data) completed by `data`. Raises UpstreamError on an endless one."""
-        if not (self._tail or self._after_carriage_return):
+        if b"\r" in data or self._after_carriage_return:
+            data = self._with_line_feeds(data)
+        if not self._tail:
             alone = _PLAIN_EVENT.fullmatch(data)  # as most reads are
             if alone is not None:
                 self._at_start = False
                 name, payload = alone.groups()
                 return [(_NAMES[name], payload)]
-        if self._after_carriage_return or b"\r" in data:
-            data = self._with_line_feeds(data)
         complete = self._complete(data)
         if not complete:
             return []

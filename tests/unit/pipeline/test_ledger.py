@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
+from gateway import wire
 from gateway.catalog.models import load_catalog
+from gateway.cohorts import Cohorts
 from gateway.context import Caller, Project, RequestContext
 from gateway.errors import UpstreamCutError
 from gateway.pipeline.accounting import Account, Accounting, Asked
 from gateway.pipeline.attempts import Begun
 from gateway.pipeline.cached_answers import ArrivedAnswer
+from gateway.pipeline.reply import AssembledReply
 from gateway.protocols.shared.sse import SSEFramer
 from gateway.protocols.shared.usage import UsageMeter
 from gateway.reduction.pass_guard import PassGuard
@@ -22,6 +25,7 @@ from gateway.storage.valkey import Valkey
 from gateway.telemetry.metrics import MetricStore
 from gateway.usage.journal import Journal
 from gateway.usage.segments import files_in, read_all
+from tests.support.messages_stream import end, start, text
 
 CATALOG = load_catalog()
 CHAT = "/v1/chat/completions"
@@ -106,6 +110,64 @@ def test_an_answer_that_is_waited_for_is_journaled_when_it_begins(
     account.begun = Begun(UnendedAnswer(), SSEFramer(), [], b"", 1)
     account.began(UsageMeter(started=True, completed=completed, input_tokens=5))
     assert recorded(accounting) == ["open", "start"]
+
+
+BEGUN = start(input_tokens=7) + text(0, "Hel")
+
+
+def assembled(account: Account, *pieces: bytes) -> AssembledReply:
+    framer = SSEFramer()
+    begun = Begun(ArrivedAnswer(), framer, framer.feed(b"".join(pieces)), b"", 1)
+    account.begun = begun
+    return AssembledReply(begun, account, lambda collected: wire.dumps(collected.message))
+
+
+async def test_a_whole_answer_is_taken_in_once(accounting: Accounting) -> None:
+    reply = assembled(opened(accounting, None), BEGUN, end("end_turn", output_tokens=3))
+    message = wire.loads(await reply.whole())
+    assert message["content"] == [{"type": "text", "text": "Hel"}]
+    reply.settle()
+    reply.settle()
+    assert recorded(accounting) == ["open", "close"]
+    assert closed(accounting)["input_tokens"] == 7
+    assert closed(accounting)["status"] == "ok"
+
+
+async def test_what_has_come_counts_where_nobody_waits_for_the_rest(accounting: Accounting) -> None:
+    reply = assembled(opened(accounting, None), BEGUN)
+    reply.settle()
+    assert recorded(accounting) == ["open", "start", "close"]
+    assert closed(accounting)["input_tokens"] == 7
+    assert closed(accounting)["status"] == "aborted"
+
+
+async def test_a_client_that_leaves_between_two_steps_is_billed_once(
+    accounting: Accounting,
+) -> None:
+    cohorts, account = Cohorts(), opened(accounting, None)
+    account.context.cohorts = cohorts
+    reply = assembled(account, BEGUN, end("end_turn", output_tokens=3))
+
+    async def one_of_two() -> None:
+        await cohorts.enter()
+        await cohorts.step()
+
+    async def served() -> None:
+        await cohorts.enter()
+        try:
+            await reply.whole()
+        finally:
+            reply.settle()
+
+    other, client = asyncio.create_task(one_of_two()), asyncio.create_task(served())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert recorded(accounting) == ["open"]  # it stands between two steps
+    client.cancel()
+    await asyncio.gather(client, other, return_exceptions=True)
+    assert client.cancelled()
+    assert recorded(accounting) == ["open", "close"]
+    assert closed(accounting)["output_tokens"] == 3
 
 
 def samples(accounting: Accounting) -> dict[str, float]:

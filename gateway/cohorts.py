@@ -1,0 +1,93 @@
+"""Requests that are here at the same time take each of their steps together.
+
+What a request goes through is more code, and more of what belongs to it, than the caches of a
+processor hold: a request that goes all the way alone waits for memory most of its time, and the
+next one does so again. So one step is done for all requests that are at it before any of them does
+the next. Known as cohort scheduling (Larus and Parkes, USENIX Annual Technical Conference 2002).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Generator
+from types import coroutine
+
+MOST_TOGETHER = 32
+"""With more, what the requests themselves keep in mind takes the place of the code."""
+
+
+class Apart:
+    """Takes the steps of a request without looking at others."""
+
+    def enter(self) -> Awaitable[None]:
+        """Wait for those that are on their way, and set out with whoever is here by then.
+
+        To be awaited where nothing has been taken yet, or again after a wait for somebody else.
+        """
+        return self.step()
+
+    @coroutine
+    def step(self) -> Generator[None, None, None]:
+        """A step is done: let the others of the cohort do it too.
+
+        To be awaited where the request may be cancelled, as after any other wait.
+        """
+        return
+        yield  # makes this a generator, which is what an await runs
+
+
+APART = Apart()
+
+
+class Cohorts(Apart):
+    """The requests of one event loop.
+
+    Who enters waits until nobody is between two steps. A request that waits for anything else keeps
+    nobody waiting.
+    """
+
+    def __init__(self, most: int = MOST_TOGETHER) -> None:
+        self._most = most
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._stepping = 0  # how many are between two steps
+        self._together = 0  # how many set out last
+        self._opens = False
+
+    def enter(self) -> Awaitable[None]:
+        """See Apart. Whoever enters in the same turn of the loop sets out together."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        if not self._stepping:
+            self._open_soon()
+        return waiter
+
+    @coroutine
+    def step(self) -> Generator[None, None, None]:
+        """See Apart. One that is alone goes on at once."""
+        if self._together < 2:
+            return
+        self._stepping += 1
+        try:
+            yield
+        finally:
+            self._stepping -= 1
+            if self._waiting and not self._stepping:
+                self._open_soon()
+
+    def _open_soon(self) -> None:
+        """Next turn: whoever steps on in this one is to be waited for."""
+        if not self._opens:
+            self._opens = True
+            self._waiting[0].get_loop().call_soon(self._open)
+
+    def _open(self) -> None:
+        self._opens = False
+        if self._stepping:
+            return  # who is the last to be between two steps opens
+        self._together = 0
+        while self._waiting and self._together < self._most:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                self._together += 1
+        if self._waiting:
+            self._open_soon()
