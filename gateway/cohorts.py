@@ -18,10 +18,10 @@ MOST_TOGETHER = 32
 class Apart:
     """Takes the steps of a request without looking at others."""
 
-    def enter(self) -> Awaitable[None]:
+    def enter(self, *, again: bool = False) -> Awaitable[None]:  # noqa: ARG002 - there is no line
         """Wait for those that are on their way, and set out with whoever is here by then.
 
-        To be awaited where nothing has been taken yet, or again after a wait for somebody else.
+        To be awaited where nothing has been taken yet; `again` after a wait for somebody else.
         """
         return self.step()
 
@@ -41,21 +41,23 @@ APART = Apart()
 class Cohorts(Apart):
     """The requests of one event loop.
 
-    Who enters waits until nobody is between two steps. A request that waits for anything else keeps
+    Who enters waits until nobody is between two steps; those that enter again go first, so that
+    what has begun is finished before more is begun. A request that waits for anything else keeps
     nobody waiting.
     """
 
     def __init__(self, most: int = MOST_TOGETHER) -> None:
         self._most = most
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._new: deque[asyncio.Future[None]] = deque()
+        self._back: deque[asyncio.Future[None]] = deque()
         self._stepping = 0  # how many are between two steps
         self._together = 0  # how many set out last
         self._opens = False
 
-    def enter(self) -> Awaitable[None]:
+    def enter(self, *, again: bool = False) -> Awaitable[None]:
         """See Apart. Whoever enters in the same turn of the loop sets out together."""
         waiter = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiter)
+        (self._back if again else self._new).append(waiter)
         if not self._stepping:
             self._open_soon()
         return waiter
@@ -70,24 +72,25 @@ class Cohorts(Apart):
             yield
         finally:
             self._stepping -= 1
-            if self._waiting and not self._stepping:
+            if not self._stepping and (self._back or self._new):
                 self._open_soon()
 
     def _open_soon(self) -> None:
         """Next turn: whoever steps on in this one is to be waited for."""
         if not self._opens:
             self._opens = True
-            self._waiting[0].get_loop().call_soon(self._open)
+            asyncio.get_running_loop().call_soon(self._open)
 
     def _open(self) -> None:
         self._opens = False
         if self._stepping:
             return  # who is the last to be between two steps opens
         self._together = 0
-        while self._waiting and self._together < self._most:
-            waiter = self._waiting.popleft()
+        waiting = self._back or self._new
+        while waiting and self._together < self._most:
+            waiter = waiting.popleft()
             if not waiter.done():
                 waiter.set_result(None)
                 self._together += 1
-        if self._waiting:
+        if self._back or self._new:
             self._open_soon()

@@ -264,7 +264,7 @@ class Attempts(Struct):
             return replace(await self._once(course, other, 2), hedged=True)
 
         return await first_to_begin(
-            lambda: self._once(course, upstream, 1), second, call.hedge_after_seconds
+            lambda: self._once(course, upstream, 1), second, call.hedge_after_seconds, _let_go
         )
 
     def _failed(
@@ -303,7 +303,7 @@ class Attempts(Struct):
         response = await upstream.transport.open(call.path, call.body, call.headers)
         try:
             if call.context is not None:
-                await call.context.cohorts.enter()
+                await call.context.cohorts.enter(again=True)
             if response.status != 200:
                 said = await response.read_all(_ERROR_BODY_LIMIT_BYTES)
                 raise self.error_of(response.status, response.headers, said)
@@ -340,6 +340,13 @@ async def _first_event(begun: Begun, seconds: float) -> None:
     except (UpstreamCutError, UpstreamTimeoutError) as error:
         error.retryable = True
         raise
+
+
+def _let_go(begun: Begun) -> None:
+    """Somebody else's answer is taken."""
+    begun.response.abort()
+    if begun.passage is not None:
+        begun.passage.dropped()
 
 
 def tell_breaker(passage: Passage, error: UpstreamError) -> None:

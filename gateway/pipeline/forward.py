@@ -27,7 +27,7 @@ class UsageReader:
             elif name in _READ:
                 try:
                     self._read(name, wire.loads(payload))
-                except (wire.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+                except (ValueError, KeyError, TypeError, AttributeError) as error:
                     self.failure = unreadable_event(error)
 
     def _read(self, name: str, event: wire.JSONObject) -> None:

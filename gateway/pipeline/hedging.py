@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 _Result = TypeVar("_Result")
@@ -11,11 +12,14 @@ async def first_to_begin(
     primary: Callable[[], Awaitable[_Result]],
     second: Callable[[], Awaitable[_Result]],
     after_seconds: float,
+    drop: Callable[[_Result], None],
 ) -> _Result:
     """The result of `primary`, or of `second`, which is begun when the first takes longer.
 
-    The slower one is cancelled. Raises what `primary` raised when both fail.
+    The slower one is cancelled, or given to `drop` when it has begun all the same. Raises what
+    `primary` raised when both fail.
     """
+    taken: asyncio.Future[_Result] | None = None
     tasks = [asyncio.ensure_future(primary())]
     try:
         done, _ = await asyncio.wait(tasks, timeout=after_seconds)
@@ -24,11 +28,19 @@ async def first_to_begin(
         waiting = set(tasks)
         while waiting:
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                if task.exception() is None:
+            for task in tasks:
+                if task in done and task.exception() is None:
+                    taken = task
                     return task.result()
         return tasks[0].result()
     finally:
         for task in tasks:
-            task.cancel()
+            if task is not taken:
+                task.cancel()
+                task.add_done_callback(partial(_let_go, drop))
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _let_go(drop: Callable[[_Result], None], task: asyncio.Future[_Result]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        drop(task.result())

@@ -253,11 +253,10 @@ class AssembledReply(Reply):
 
     async def whole(self) -> bytes:
         """The complete answer."""
-        assembler, step = self._assembler, self._account.context.cohorts.step
+        assembler = self._assembler
         try:
-            self._take(self.begun.events)
-            self.begun.forget()
-            await step()
+            self._take_begun()
+            await self._account.context.cohorts.step()
             self._begin()
             while assembler.failure is None and not assembler.meter.completed:
                 self._take(self.begun.framer.feed(await self.read()))
@@ -269,17 +268,23 @@ class AssembledReply(Reply):
             raise
         self.finished = True
         await self.end()
-        await step()
         body = self._render(assembler)
         self._listener.answered()
         return body
 
     def settle(self) -> None:
         """See Reply. What has come counts, even if nobody waits for the rest."""
-        if not self._has_begun:
-            self._take(self.begun.events)
-            self._begin()
-        super().settle()
+        try:
+            if not self._has_begun:
+                self._take_begun()
+                self._begin()
+        finally:
+            super().settle()
+
+    def _take_begun(self) -> None:
+        events = self.begun.events
+        self.begun.forget()
+        self._take(events)
 
     def _take(self, events: list[Event]) -> None:
         self._listener.feed(events)

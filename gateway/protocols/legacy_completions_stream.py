@@ -25,7 +25,7 @@ from gateway.protocols.shared.usage import UsageMeter, openai_usage
 from gateway.structs import replace
 from gateway.wire import JSONObject
 
-_UNREADABLE = (wire.JSONDecodeError, KeyError, TypeError, AttributeError)
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
 _DONE = b"data: [DONE]\n\n"
 _OUTPUT_DELTAS = {"thinking_delta": "thinking", "input_json_delta": "partial_json"}
 

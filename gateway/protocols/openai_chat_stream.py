@@ -37,7 +37,7 @@ from gateway.protocols.shared.usage import UsageMeter
 from gateway.structs import Struct, field
 from gateway.wire import JSON, JSONObject
 
-_UNREADABLE = (wire.JSONDecodeError, KeyError, TypeError, AttributeError)
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
 _NEEDS_A_START = frozenset({"content_block_start", "content_block_delta", "content_block_stop"})
 _UNFINISHED_ARGUMENTS = "{"
 """Sent for a call that was cut before its first argument: some clients read "" as {} and run it."""

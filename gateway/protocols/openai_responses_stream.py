@@ -43,7 +43,7 @@ from gateway.protocols.shared.surrogates import ends_inside_character, join_surr
 from gateway.protocols.shared.usage import UsageMeter
 from gateway.wire import JSON, JSONObject
 
-_UNREADABLE = (wire.JSONDecodeError, KeyError, TypeError, AttributeError)
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
 _NEEDS_A_START = frozenset({"content_block_start", "content_block_delta", "content_block_stop"})
 
 

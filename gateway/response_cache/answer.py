@@ -22,7 +22,7 @@ MAX_ANSWER_BYTES = 2 * 2**20
 _GOOD_ENDS = frozenset({"end_turn", "stop_sequence"})
 _BLOCKS = THINKING_BLOCKS | {"text"}
 _READ = frozenset({"message_start", "content_block_start", "message_delta"})
-_UNREADABLE = (wire.JSONDecodeError, KeyError, TypeError, AttributeError)
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
 
 
 class AnswerRecorder:

@@ -80,6 +80,18 @@ async def test_one_that_waits_for_somebody_else_keeps_nobody_waiting() -> None:
     await in_time(*early)
 
 
+async def test_who_comes_back_goes_before_who_is_new() -> None:
+    walkers = Walkers(Cohorts(1))
+    tasks = walkers.begin("a", "b", steps=1)
+
+    async def comes_back() -> None:
+        await walkers.cohorts.enter(again=True)
+        walkers.steps.append("back")
+
+    await in_time(asyncio.create_task(comes_back()), *tasks)
+    assert walkers.steps == ["back", "a0", "b0"]
+
+
 async def test_no_more_than_a_few_set_out_together() -> None:
     walkers = Walkers(Cohorts(2))
     await in_time(*walkers.begin("a", "b", "c", "d", "e", steps=2))
@@ -152,7 +164,7 @@ def test_whatever_becomes_of_them_everybody_arrives(
             await cohorts.step()
             if waits and step == 1:
                 await asyncio.sleep(0.001)
-                await cohorts.enter()
+                await cohorts.enter(again=True)
         arrived.add(number)
 
     async def all_of_them() -> None:

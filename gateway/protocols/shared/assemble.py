@@ -16,7 +16,7 @@ from gateway.protocols.shared.usage import UsageMeter
 from gateway.structs import Struct, field
 from gateway.wire import JSON, JSONObject
 
-_UNREADABLE = (wire.JSONDecodeError, KeyError, TypeError, AttributeError)
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
 _CALLS = frozenset({"tool_use", "server_tool_use"})
 _READ = frozenset(
     {

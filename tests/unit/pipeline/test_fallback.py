@@ -50,6 +50,10 @@ def test_another_model_is_asked_only_when_one_cannot_be_had(
     assert next_model({SONNET: HAIKU}, opus, error, CATALOG) is None
 
 
+def nobody(result: str) -> None:
+    raise AssertionError(f"{result} was let go of")
+
+
 class Runner:
     """An attempt that ends as it is told."""
 
@@ -72,30 +76,60 @@ class Runner:
 
 async def test_a_quick_beginning_asks_nobody_else() -> None:
     second = Runner("second", 0)
-    assert await first_to_begin(Runner("first", 0), second, 5.0) == "first"
+    assert await first_to_begin(Runner("first", 0), second, 5.0, nobody) == "first"
     assert not second.begun.is_set()
 
 
 async def test_the_first_to_begin_is_taken_and_the_other_let_go() -> None:
     slow = Runner("first", 30)
-    assert await first_to_begin(slow, Runner("second", 0), 0.01) == "second"
+    assert await first_to_begin(slow, Runner("second", 0), 0.01, nobody) == "second"
     assert slow.cancelled
+
+
+async def test_of_two_that_have_begun_the_first_is_taken_and_the_other_let_go() -> None:
+    both, dropped = asyncio.Event(), list[str]()
+
+    async def attempt(name: str) -> str:
+        await both.wait()
+        return name
+
+    asyncio.get_running_loop().call_later(0.05, both.set)
+    taken = await first_to_begin(
+        lambda: attempt("first"), lambda: attempt("second"), 0.0, dropped.append
+    )
+    assert (taken, dropped) == ("first", ["second"])
+
+
+async def test_what_has_begun_for_a_client_that_leaves_is_let_go() -> None:
+    has_begun, dropped = asyncio.Event(), list[str]()
+
+    async def begin() -> str:
+        has_begun.set()
+        return "first"
+
+    hedged = first_to_begin(begin, Runner("second", 0), 5.0, dropped.append)
+    client = asyncio.ensure_future(hedged)
+    await has_begun.wait()  # its end has not been seen yet
+    client.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await client
+    assert dropped == ["first"]
 
 
 async def test_a_second_that_fails_leaves_the_first_its_time() -> None:
     second = Runner("second", 0, ValueError("no"))
-    assert await first_to_begin(Runner("first", 0.05), second, 0.01) == "first"
+    assert await first_to_begin(Runner("first", 0.05), second, 0.01, nobody) == "first"
 
 
 async def test_when_both_fail_the_first_error_is_told() -> None:
     first = Runner("first", 0.05, KeyError("first"))
     with pytest.raises(KeyError):
-        await first_to_begin(first, Runner("second", 0, ValueError("no")), 0.01)
+        await first_to_begin(first, Runner("second", 0, ValueError("no")), 0.01, nobody)
 
 
 async def test_a_client_that_leaves_ends_both() -> None:
     runners = Runner("first", 30), Runner("second", 30)
-    task = asyncio.ensure_future(first_to_begin(*runners, 0.0))
+    task = asyncio.ensure_future(first_to_begin(*runners, 0.0, nobody))
     await runners[1].begun.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

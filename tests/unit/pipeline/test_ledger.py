@@ -11,7 +11,7 @@ from gateway import wire
 from gateway.catalog.models import load_catalog
 from gateway.cohorts import Cohorts
 from gateway.context import Caller, Project, RequestContext
-from gateway.errors import UpstreamCutError
+from gateway.errors import UpstreamCutError, UpstreamError
 from gateway.pipeline.accounting import Account, Accounting, Asked
 from gateway.pipeline.attempts import Begun
 from gateway.pipeline.cached_answers import ArrivedAnswer
@@ -25,7 +25,7 @@ from gateway.storage.valkey import Valkey
 from gateway.telemetry.metrics import MetricStore
 from gateway.usage.journal import Journal
 from gateway.usage.segments import files_in, read_all
-from tests.support.messages_stream import end, start, text
+from tests.support.messages_stream import end, event, start, text
 
 CATALOG = load_catalog()
 CHAT = "/v1/chat/completions"
@@ -139,6 +139,16 @@ async def test_what_has_come_counts_where_nobody_waits_for_the_rest(accounting: 
     assert recorded(accounting) == ["open", "start", "close"]
     assert closed(accounting)["input_tokens"] == 7
     assert closed(accounting)["status"] == "aborted"
+
+
+async def test_an_answer_that_cannot_be_read_is_settled_once(accounting: Accounting) -> None:
+    garbage = event("content_block_start", index=0, content_block="text")
+    reply = assembled(opened(accounting, None), start(input_tokens=7), garbage)
+    with pytest.raises(UpstreamError):
+        await reply.whole()
+    reply.settle()
+    assert closed(accounting)["input_tokens"] == 7
+    assert closed(accounting)["status"] == "error"
 
 
 async def test_a_client_that_leaves_between_two_steps_is_billed_once(
