@@ -73,6 +73,7 @@ class ChatPipeline(Struct, frozen=True):
 
         async def prepare(instead: Model | None) -> Prepared:
             reading = read(context.known_caller().project.id, body)
+            await context.cohorts.step()
             draft = translate(reading.body, reading.prefix)
             await context.cohorts.step()
             digests = reading.digests()

@@ -157,6 +157,7 @@ class LivePipeline(Struct, frozen=True):
         """
         step = context.cohorts.step
         conversation = self.conversations.open(context, draft, digests)
+        await step()
         turns = await self._loaded(draft, conversation, how)
         await step()
         decision = self._decided(draft, conversation, how, instead)
@@ -169,6 +170,7 @@ class LivePipeline(Struct, frozen=True):
         how.adjust(draft)
         apply_decision(draft, decision)
         reduction = await conversation.begin(draft, model)
+        await step()
         _put_back(draft, conversation, turns, model)
         await step()
         _rewrite(draft, conversation, turns)
@@ -277,6 +279,7 @@ class LivePipeline(Struct, frozen=True):
         without one the account is closed.
         """
         try:
+            await context.cohorts.step()
             while True:
                 try:
                     begun = await self.attempts.begin(prepared.call)

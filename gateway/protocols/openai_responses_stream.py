@@ -222,7 +222,9 @@ class ResponsesStream:
         return index
 
     def _on_deltas(self, datas: Sequence[bytes], out: list[bytes]) -> None:
-        block, run = self._block, read_run(datas) if len(datas) > 1 else None
+        block, run = self._block, None
+        if len(datas) > 1 and not self._carry:
+            run = read_run(datas)
         if run is None:
             for data in datas:
                 self._on_delta(wire.loads(data)["delta"], out)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway import wire
@@ -63,6 +63,7 @@ def said(stream: Stream, groups: list[list[Event]]) -> tuple[bytes, int, str]:
 
 
 @pytest.mark.parametrize("make", [chat, responses])
+@example([(_BLOCKS[0], [("text_delta", text) for text in ("", _HIGH, "a", "b")])], b"", 2)
 @given(
     _blocks, st.sampled_from([b"", b"event: content_block_delta\ndata: no\n\n"]), st.integers(1, 7)
 )
