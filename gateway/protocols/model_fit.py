@@ -124,7 +124,7 @@ class _Fitting:
 
     def _fit_thinking(self) -> Thinking:
         thinking = choose_thinking(self._draft, self._model, self._show)
-        if (thinking.config or {}).get("type") == "enabled":
+        if thinking.config is not None and thinking.config["type"] == "enabled":
             obstacle = self._obstacle_to_manual_thinking()
             if obstacle:
                 thinking = Thinking(None, thinking.effort, note=f"off; {obstacle}")

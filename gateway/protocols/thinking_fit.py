@@ -37,6 +37,8 @@ class Thinking(Struct, frozen=True):
 
 def choose_thinking(draft: Draft, model: Model, show: bool) -> Thinking:
     """The thinking of `draft` on `model`; `show` asks for summaries the client can be shown."""
+    if draft.effort is None and draft.thinking is None:
+        return _by_default(model, show)
     asked_type = (draft.thinking or {}).get("type")
     wants_off = draft.effort == "none" or asked_type == "disabled"
     if "adaptive" in model.thinking:
@@ -46,6 +48,15 @@ def choose_thinking(draft: Draft, model: Model, show: bool) -> Thinking:
     if wants_off:
         return Thinking()
     return Thinking(None, supported_effort(draft.effort, model), model.thinks_by_default)
+
+
+def _by_default(model: Model, show: bool) -> Thinking:
+    """What the model does when nobody has a wish; a budget is never given without one."""
+    if not model.thinks_by_default:
+        return Thinking()
+    if "adaptive" in model.thinking:
+        return Thinking(_displayed({"type": "adaptive"}, {}, show) if show else None, is_on=True)
+    return Thinking(is_on="enabled" not in model.thinking)
 
 
 def supported_effort(effort: str | None, model: Model, most: str = "max") -> str | None:
@@ -65,8 +76,6 @@ def _adaptive(draft: Draft, model: Model, show: bool) -> Thinking:
         level = supported_effort(effort, model, _MOST_WITHOUT_THINKING)
         return Thinking({"type": "between_tools"}, level, is_on=True)
     level = supported_effort(effort, model)
-    if not model.thinks_by_default and effort is None and not asked:
-        return Thinking()
     config = _displayed({"type": "adaptive"}, asked, show)
     if model.thinks_by_default and len(config) == 1:
         return Thinking(None, level, is_on=True)  # what happens anyway
@@ -92,10 +101,8 @@ def _switched_off(draft: Draft, model: Model, show: bool) -> Thinking:
 
 
 def _manual(draft: Draft, model: Model, show: bool) -> Thinking:
-    """Thinking with a budget. Without a wish it stays off, as it is by default."""
+    """Thinking with a budget."""
     asked = draft.thinking or {}
-    if draft.effort is None and not asked:
-        return Thinking()
     budget = asked.get("budget_tokens") or _BUDGETS.get(str(draft.effort), _DEFAULT_BUDGET)
     config: JSONObject = {"type": "enabled", "budget_tokens": max(budget, MINIMUM_BUDGET_TOKENS)}
     return Thinking(
