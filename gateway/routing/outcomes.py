@@ -17,6 +17,7 @@ from gateway.wire import JSON, JSONObject
 REFRESH_SECONDS = 30.0
 
 _END_CHARS = 240  # tools say at either end of their output whether they failed
+_MARKED_BLOCKS = 8
 _FAILED = re.compile(
     r"\A\W{0,4}(?:<?(?:error|tool_use_error)\b|fatal:|traceback |exception\b|command failed"
     r"|permission denied|no such file|the tool execution failed)"
@@ -108,13 +109,8 @@ def request_mark(messages: list[JSONObject]) -> str:
     Long texts count by their ends and their length.
     """
     content = messages[-1]["content"] if messages else ""
-    if isinstance(content, str):
-        return _mark([content])
-    return _mark([_block_text(block) for block in content])
-
-
-def _mark(texts: list[str]) -> str:
-    ends = [f"{len(text)} {text[:_END_CHARS]} {text[-_END_CHARS:]}" for text in texts[-8:]]
+    texts = (content,) if isinstance(content, str) else map(_block_text, content[-_MARKED_BLOCKS:])
+    ends = [f"{len(text)} {text[:_END_CHARS]} {text[-_END_CHARS:]}" for text in texts]
     return digest("\x00".join(ends).encode("utf-8", "surrogatepass"))[:8].hex()
 
 
