@@ -150,6 +150,7 @@ class History:
     def _begin_saying(self) -> None:
         if self._round.answered:
             self._close_round()
+            self._round = _Round()
 
     def _add_call(self, call: Call) -> None:
         sent_id = self._unique_id(call.client_id)
@@ -214,7 +215,8 @@ class History:
         return self._messages
 
     def _close_round(self) -> None:
-        closing, self._round = self._round, _Round()
+        """Takes the messages of the round, which is over."""
+        closing = self._round
         said = closing.said
         if said:
             self._append_assistant(said)

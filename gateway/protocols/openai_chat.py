@@ -65,7 +65,8 @@ def translate(body: JSONObject, prefix: PrefixUse | None = None) -> Draft:
     if marks.found:
         draft.body = with_legal_marks(draft.body)
     draft.reply = _reply_plan(body, draft, tools)
-    draft.ignored = shown_names(draft.ignored)
+    if draft.ignored:
+        draft.ignored = shown_names(draft.ignored)
     return draft
 
 
@@ -103,7 +104,8 @@ def _first_reader(body: JSONObject, draft: Draft, marks: CacheMarks) -> MessageR
     tools = declare_tools(optional_list(body.get("tools"), "tools"), functions, marks)
     content = ContentReader(marks, draft.ignored)
     reader = MessageReader(tools, content, draft.ignored)
-    reader.system += content.text(body.get("system"), "system")
+    if "system" in body:
+        reader.system += content.blocks(body["system"], "system", text_only=True)
     return reader
 
 
@@ -143,13 +145,10 @@ def _reply_plan(body: JSONObject, draft: Draft, tools: DeclaredTools) -> ReplyPl
     json_mode = read_response_format(body, draft)
     if json_mode == "object":
         draft.instructions.append(JSON_INSTRUCTION)
-    stream = optional_bool(body.get("stream"), "stream") is True
-    options = optional_object(body.get("stream_options"), "stream_options")
-    include_usage = optional_bool(options.get("include_usage"), "stream_options.include_usage")
     return ReplyPlan(
         asked_model=draft.asked_model,
-        stream=stream,
-        include_usage=include_usage is True,
+        stream=optional_bool(body.get("stream"), "stream") is True,
+        include_usage=_includes_usage(body),
         legacy_functions=bool(body.get("functions")) and not body.get("tools"),
         original_tool_names=tools.names.originals,
         custom_tools=frozenset(tools.custom),
@@ -158,3 +157,10 @@ def _reply_plan(body: JSONObject, draft: Draft, tools: DeclaredTools) -> ReplyPl
         show_reasoning=shows_reasoning(body),
         echo_service_tier=body.get("service_tier") is not None,
     )
+
+
+def _includes_usage(body: JSONObject) -> bool:
+    if "stream_options" not in body:
+        return False
+    options = optional_object(body["stream_options"], "stream_options")
+    return optional_bool(options.get("include_usage"), "stream_options.include_usage") is True

@@ -132,6 +132,8 @@ def shows_reasoning(body: JSONObject) -> bool:
 
 def read_response_format(body: JSONObject, draft: Draft) -> JSONMode:
     """`response_format`; a json_schema without a schema counts as json_object."""
+    if "response_format" not in body:
+        return "none"
     asked = optional_object(body.get("response_format"), "response_format")
     kind = asked.get("type")
     if not asked or kind == "text":

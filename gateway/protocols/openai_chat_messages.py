@@ -51,31 +51,29 @@ class MessageReader:
         Raises InvalidRequestError with the path of the first bad value.
         """
         for index, message in enumerate(messages[begin:end], begin):
+            path = f"messages[{index}]"
             if not isinstance(message, dict):
-                raise wrong_type(f"messages[{index}]", "an object", message)
-            self._message(message, f"messages[{index}]")
-
-    def _message(self, message: JSONObject, path: str) -> None:
-        role = message.get("role")
-        if role in SYSTEM_ROLES:
-            self._read_system(message, path)
-            return
-        self._leading = False
-        if role == "user":
-            self._read_user(message, path)
-        elif role == "assistant":
-            self._read_assistant(message, path)
-        elif role == "tool":
-            self._read_tool(message, path)
-        elif role == "function":
-            self._read_function(message, path)
-        else:
-            raise _bad_role(role, f"{path}.role")
-        if role != "function" and message.get("name"):
-            self._ignored.append("messages.name")
+                raise wrong_type(path, "an object", message)
+            role = message.get("role")
+            if role in SYSTEM_ROLES:
+                self._read_system(message, path)
+                continue
+            self._leading = False
+            if role == "user":
+                self._read_user(message, path)
+            elif role == "assistant":
+                self._read_assistant(message, path)
+            elif role == "tool":
+                self._read_tool(message, path)
+            elif role == "function":
+                self._read_function(message, path)
+            else:
+                raise _bad_role(role, f"{path}.role")
+            if role != "function" and message.get("name"):
+                self._ignored.append("messages.name")
 
     def _read_system(self, message: JSONObject, path: str) -> None:
-        blocks = self._content.text(message.get("content"), f"{path}.content")
+        blocks = self._content.blocks(message.get("content"), f"{path}.content", text_only=True)
         self._content.marks.put(message, blocks)
         if self._leading:
             self.system += blocks
@@ -87,7 +85,7 @@ class MessageReader:
         if isinstance(content, list):
             blocks = self._user_parts(content, f"{path}.content")
         else:
-            blocks = self._content.user(content, f"{path}.content")
+            blocks = self._content.blocks(content, f"{path}.content")
         self._content.marks.put(message, blocks)
         self.history.add_user(blocks)
 
@@ -147,10 +145,10 @@ class MessageReader:
             for index, part in enumerate(content):
                 self._assistant_part(part, f"{path}.content[{index}]", texts, calls)
         else:
-            texts = self._content.text(content, f"{path}.content")
+            texts = self._content.blocks(content, f"{path}.content", text_only=True)
         refusal = message.get("refusal")
         if isinstance(refusal, str) and not texts:
-            texts += self._content.text(refusal, f"{path}.refusal")
+            texts += self._content.blocks(refusal, f"{path}.refusal", text_only=True)
         self._read_calls(message, path, calls)
         if "cache_control" in message:
             self._content.marks.put(message, [*texts, *(call.block for call in calls)])

@@ -101,7 +101,7 @@ class ItemReader:
     def read_instructions(self, instructions: JSON) -> None:
         """The text that stands before all items."""
         if isinstance(optional_string(instructions, "instructions"), str):
-            self.system += self._content.text(instructions, "instructions")
+            self.system += self._content.blocks(instructions, "instructions", text_only=True)
 
     def read(
         self, items: Sequence[JSON], param: str, begin: int = 0, end: int | None = None
@@ -133,11 +133,11 @@ class ItemReader:
         role = item.get("role")
         content, inner = item.get("content"), f"{path}.content"
         if role in SYSTEM_ROLES:
-            blocks = self._content.text(content, inner)
+            blocks = self._content.blocks(content, inner, text_only=True)
             self._content.marks.put(item, blocks)
             self._add_system(blocks)
         elif role == "user":
-            blocks = self._content.user(content, inner)
+            blocks = self._content.blocks(content, inner)
             self._content.marks.put(item, blocks)
             self._on_other_side()
             self.history.add_user(blocks)
@@ -154,7 +154,7 @@ class ItemReader:
 
     def _assistant_blocks(self, content: JSON, path: str) -> list[JSONObject]:
         if not isinstance(content, list):
-            return self._content.text(content, path)
+            return self._content.blocks(content, path, text_only=True)
         blocks: list[JSONObject] = []
         for index, part in enumerate(content):
             blocks += self._content.assistant_part(part, f"{path}[{index}]")

@@ -55,15 +55,8 @@ class ContentReader:
         self.marks = marks
         self._ignored = ignored
 
-    def text(self, content: JSON, param: str) -> list[JSONObject]:
-        """Text blocks only, for system messages; anything else in it is a 400."""
-        return self._blocks(content, param, text_only=True)
-
-    def user(self, content: JSON, param: str) -> list[JSONObject]:
-        """Blocks of a user message: text, images, documents."""
-        return self._blocks(content, param, text_only=False)
-
-    def _blocks(self, content: JSON, param: str, *, text_only: bool) -> list[JSONObject]:
+    def blocks(self, content: JSON, param: str, *, text_only: bool = False) -> list[JSONObject]:
+        """The blocks of a message: text, images, documents; for `text_only` the rest is a 400."""
         if isinstance(content, str):
             blank = not content or content.isspace()
             return [] if blank else [{"type": "text", "text": content}]
@@ -99,7 +92,7 @@ class ContentReader:
         """The text of one part of an assistant message; of media only that there was some."""
         kind = part.get("type") if isinstance(part, dict) else None
         if kind == "refusal":
-            return self.text(part.get("refusal"), f"{param}.refusal")
+            return self.blocks(part.get("refusal"), f"{param}.refusal", text_only=True)
         if isinstance(kind, str) and kind in _OMITTED:  # the API takes none from an assistant
             return [{"type": "text", "text": _OMITTED[kind]}]
         if isinstance(kind, str) and kind in _DROPPED_BLOCKS:
@@ -142,7 +135,7 @@ class ContentReader:
         """
         if not _is_result_content(content):
             content = wire.dumps_text(content)
-        blocks = self.user(content, param)
+        blocks = self.blocks(content, param)
         mark: JSONObject | None = None
         for block in blocks:
             mark = block.pop("cache_control", mark)

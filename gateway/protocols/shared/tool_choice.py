@@ -17,16 +17,18 @@ class Choice(Struct, frozen=True):
 
 def choose_tools(body: JSONObject, tools: DeclaredTools) -> Choice:
     """The choice a chat request makes among its tools. Raises InvalidRequestError."""
-    param = "tool_choice" if body.get("tool_choice") is not None else "function_call"
-    choice = _choice(body.get(param), tools, param)
+    param, asked = "tool_choice", body.get("tool_choice")
+    if asked is None:
+        param, asked = "function_call", body.get("function_call")
+    choice = _choice(asked, tools, param)
     parallel = optional_bool(body.get("parallel_tool_calls"), "parallel_tool_calls")
     if not tools.by_name:
         return _without_tools(choice, param)
-    value = choice.value
-    single = isinstance(value, dict) and value.pop("disable_parallel_tool_use", False)
-    if (parallel is False or single) and (value is None or value["type"] != "none"):
-        value = {**(value or {"type": "auto"}), "disable_parallel_tool_use": True}
-    return Choice(value, choice.instruction)
+    value = choice.value or {"type": "auto"}
+    single = value.pop("disable_parallel_tool_use", False) or parallel is False
+    if not single or value["type"] == "none":
+        return choice
+    return Choice({**value, "disable_parallel_tool_use": True}, choice.instruction)
 
 
 def _without_tools(choice: Choice, param: str) -> Choice:
