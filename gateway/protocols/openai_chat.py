@@ -51,10 +51,14 @@ def translate(body: JSONObject, prefix: PrefixUse | None = None) -> Draft:
     """
     refuse_lost_meaning(body)
     model = read_model(body)
-    draft = Draft(asked_model=model, body={}, reply=ReplyPlan(model))
-    draft.ignored = chat_ignored_fields(body)
-    draft.cache_ttl = cache_ttl(body)
-    draft.cache_explicit = cache_is_explicit(body)
+    draft = Draft(
+        asked_model=model,
+        body={},
+        reply=ReplyPlan(model),
+        cache_ttl=cache_ttl(body),
+        cache_explicit=cache_is_explicit(body),
+        ignored=chat_ignored_fields(body),
+    )
     marks = CacheMarks(draft.cache_ttl)
     tools = _read_messages(body, draft, marks, prefix)
     _read_choice(body, draft, tools)

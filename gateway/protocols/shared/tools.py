@@ -8,7 +8,7 @@ from gateway.protocols.shared.cache_marks import CacheMarks
 from gateway.protocols.shared.reading import invalid, missing, unsupported, wrong_type
 from gateway.protocols.shared.tool_names import ToolNames
 from gateway.protocols.shared.tool_schemas import input_schema
-from gateway.structs import Struct, field
+from gateway.structs import Struct, field, replace
 from gateway.wire import JSON, JSONObject
 
 _CUSTOM_INPUT: JSONObject = {
@@ -33,15 +33,8 @@ class DeclaredTools(Struct):
     strict: bool = False
 
     def copy(self) -> "DeclaredTools":
-        """The same tools, to which names can be added. The definitions are shared."""
-        return DeclaredTools(
-            self.names.copy(),
-            dict(self.by_name),
-            set(self.custom),
-            set(self.wrapped),
-            self.marked,
-            self.strict,
-        )
+        """The same tools, all declared: names can be added to it. What is declared is shared."""
+        return replace(self, names=self.names.copy())
 
     def in_order(self) -> list[JSONObject]:
         """The definitions sorted by name: clients that list tools in changing order keep the cache.
