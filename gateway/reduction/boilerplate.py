@@ -54,16 +54,20 @@ class Boilerplate:
         What tools return may quote anything and is not looked at.
         """
         said = [text for text in texts if text.kind != "tool_result"]
-        for block in self.present(texts):
+        for block in self.present(user_texts(texts)):
             seen: set[str] = set()
             for text in said:
                 _strip(text, block, seen)
 
-    def present(self, texts: list[Text]) -> list[KnownBlock]:
-        """The blocks that may stand in a text of the user."""
-        asked = [text.value for text in texts if text.kind != "tool_result" and text.message >= 0]
-        whole = asked[0] if len(asked) == 1 else "\n".join(asked)
+    def present(self, said: list[str]) -> list[KnownBlock]:
+        """The blocks that may stand in one of these texts."""
+        whole = said[0] if len(said) == 1 else "\n".join(said)
         return list(compress(self.blocks, map(contains, repeat(whole), self._starts)))
+
+
+def user_texts(texts: list[Text]) -> list[str]:
+    """What the user has said: neither the system text nor what tools return."""
+    return [text.value for text in texts if text.kind != "tool_result" and text.message >= 0]
 
 
 def _strip(text: Text, block: KnownBlock, seen: set[str]) -> None:

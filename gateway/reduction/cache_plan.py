@@ -29,8 +29,7 @@ class Layout(Struct, frozen=True):
 
     `starts` has the number of the first block of each message. `digests` has `BLOCK_BYTES` for each
     block. `ends` counts the bytes up to the end of each, tools and system included; `head_bytes`
-    are these.
-    `marked` is how many marks the client has set.
+    are these, `size` the bytes of everything. `marked` is how many marks the client has set.
     """
 
     blocks: list[JSONObject]
@@ -39,13 +38,9 @@ class Layout(Struct, frozen=True):
     ends: list[int]
     tools_bytes: int
     head_bytes: int
+    size: int
     setting: bytes
     marked: int
-
-    @property
-    def size(self) -> int:
-        """Bytes of everything."""
-        return self.ends[-1] if self.ends else self.head_bytes
 
     def place(self, block: int) -> tuple[int, int]:
         """The index of the block's message, and its own there."""
@@ -56,23 +51,30 @@ class Layout(Struct, frozen=True):
 def lay_out(body: JSONObject, digests: BlockDigests) -> Layout:
     """The layout of a body in the Messages form whose contents are lists of blocks."""
     tools, system = body.get("tools") or (), body.get("system") or ()
-    head = digests.look_all([*tools, *system])
-    sizes = [each.size for each in head]
-    tools_bytes, head_bytes = sum(sizes[: len(tools)]), sum(sizes)
     contents = list(map(_CONTENT, body["messages"]))
     blocks = list(chain.from_iterable(contents))
-    known = digests.look_all(blocks)
-    whole = b"".join(map(_WHOLE, known[:MAX_BLOCKS]))
+    everything = [*tools, *system, *blocks]
+    known = digests.look_all(everything)
+    whole = b"".join(map(_WHOLE, known))
+    ends = list(accumulate(map(_SIZE, known), initial=0))
+    head = len(tools) + len(system)
+    begin = head * DIGEST_BYTES
     return Layout(
         blocks=blocks,
         starts=list(accumulate(map(len, contents), initial=0)),
-        digests=memoryview(whole).cast("Q")[::_WORDS].tobytes(),
-        ends=list(accumulate(map(_SIZE, known), initial=head_bytes))[1:],
-        tools_bytes=tools_bytes,
-        head_bytes=head_bytes,
-        setting=digest(b"".join([each.whole for each in head])),
-        marked=_count_marks(body, blocks),
+        digests=_shortened(whole[begin : begin + MAX_BLOCKS * DIGEST_BYTES]),
+        ends=ends[head + 1 :],
+        tools_bytes=ends[len(tools)],
+        head_bytes=ends[head],
+        size=ends[-1],
+        setting=digest(whole[:begin]),
+        marked=_count_marks(body, everything),
     )
+
+
+def _shortened(digests: bytes) -> bytes:
+    """Of a row of digests the first `BLOCK_BYTES` of each."""
+    return memoryview(digests).cast("Q")[::_WORDS].tobytes()
 
 
 class Situation(Struct, frozen=True):
@@ -159,12 +161,12 @@ def _may_carry(block: JSONObject) -> bool:
 def count_marks(body: JSONObject) -> int:
     """The marks in a body, a client's or ours."""
     blocks = [block for message in body["messages"] for block in message["content"]]
-    return _count_marks(body, blocks)
+    return _count_marks(body, [*blocks, *(body.get("tools") or ()), *(body.get("system") or ())])
 
 
 def _count_marks(body: JSONObject, blocks: list[JSONObject]) -> int:
-    groups = chain(blocks, body.get("tools") or (), body.get("system") or (), (body,))
-    return sum(map(contains, groups, repeat("cache_control")))
+    """The marks in these blocks, and the one beside them in the body."""
+    return sum(map(contains, blocks, repeat("cache_control"))) + ("cache_control" in body)
 
 
 def with_marks(body: JSONObject, layout: Layout, marks: Marks, lifetime: Lifetime) -> JSONObject:

@@ -6,8 +6,8 @@ once, in the constant part of the system text.
 
 import re
 
+from gateway.reduction.opening import Opening
 from gateway.reduction.tool_kinds import ToolKinds
-from gateway.wire import JSONObject
 
 DIFF_POLICY = (
     "When you change code that is already in this conversation, show only the changed parts: a "
@@ -44,21 +44,15 @@ _OWN_FORMATS = (
 )
 
 
-def wants_diff_policy(body: JSONObject, kinds: ToolKinds) -> bool:
+def wants_diff_policy(opening: Opening, kinds: ToolKinds) -> bool:
     """True for a conversation about code whose client neither edits files itself nor asks for a
-    form of its own. Looks at what stands before the first answer, which never changes.
+    form of its own.
     """
-    questions: list[str] = []
-    for message in body["messages"]:
-        if message["role"] == "assistant":
-            break
-        questions += [
-            block["text"][:_MOST_CHARS] for block in message["content"] if block["type"] == "text"
-        ]
-    if not any(map(_CODE.search, questions)) or kinds.has_edit_tool(body.get("tools") or []):
+    said = [text[:_MOST_CHARS] for text in opening.said]
+    if not any(map(_CODE.search, said)) or kinds.has_edit_tool(opening.tools):
         return False
-    texts = [block["text"][:_MOST_CHARS] for block in body.get("system") or ()]
-    return not any(map(_prescribes, [*texts, *map(_without_code, questions)]))
+    system = [block["text"][:_MOST_CHARS] for block in opening.system]
+    return not any(map(_prescribes, [*system, *map(_without_code, said)]))
 
 
 def _prescribes(text: str) -> bool:

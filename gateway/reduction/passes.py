@@ -35,6 +35,10 @@ class Passes(Struct, frozen=True):
         """The caps of system text, texts of the user, tool results."""
         return self.system_chars, self.user_chars, self.result_chars
 
+    def may_cap(self, chars: int) -> bool:
+        """True when one of texts with so many characters in all may be longer than its cap."""
+        return any(map(chars.__gt__, filter(None, self.caps)))
+
     def as_json(self) -> JSONObject:
         """What is chosen, for the record, shared by all who ask; defaults are left out."""
         return _as_json(self)

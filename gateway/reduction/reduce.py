@@ -27,6 +27,7 @@ from gateway.reduction.lifetime import (
     Pauses,
     choose_lifetime,
 )
+from gateway.reduction.opening import read_opening
 from gateway.reduction.passes import (
     UNTOUCHED,
     Passes,
@@ -35,7 +36,7 @@ from gateway.reduction.passes import (
     recorded_passes,
 )
 from gateway.reduction.report import ReductionReport, Technique
-from gateway.reduction.rewriting import Rewriter, Rewriting
+from gateway.reduction.rewriting import Rewriter, Rewriting, with_system
 from gateway.reduction.state import (
     BLOCK_BYTES,
     Beginnings,
@@ -97,7 +98,6 @@ class Reduction:
         self._model = model
         self._previous = known.found.state
         self.has_tools = has_tools
-        self._is_settled = False
         self.passes = self._chosen(allowed)
         self._newest_blocks = 0
         self._has_summary = False
@@ -113,7 +113,6 @@ class Reduction:
         if self._known.held_out:
             return UNTOUCHED
         if self._previous is not None:
-            self._is_settled = True
             return recorded_passes(self._previous.passes)
         chosen = chosen_passes(self._policy, has_tools=self.has_tools, allowed=allowed)
         if is_delegated(self._policy.texts.context, self._model):
@@ -125,15 +124,16 @@ class Reduction:
 
         The first step: thinking of earlier turns is bound to the system text that was sent.
         """
-        if self._known.held_out:
+        system = body.get("system")
+        if not self.passes.volatile_lines or not system:
             return body
         before = self._previous.lines if self._previous is not None else None
-        still = self._rewriter.settle(self.passes, body, before, digests)
-        self._lines = still.lines
-        if still.moved:
-            self.report.moved_lines = len(still.moved)
-            self.instructions.append(reminder("\n".join(still.moved)))
-        return still.body
+        settled = self._rewriter.settle(system, before, digests)
+        self._lines = settled.known
+        if settled.moved:
+            self.report.moved_lines = len(settled.moved)
+            self.instructions.append(reminder("\n".join(settled.moved)))
+        return with_system(body, settled.blocks) if settled.blocks is not system else body
 
     def rewrite(
         self,
@@ -149,23 +149,33 @@ class Reduction:
         `keeps_ids`: calls are known to have their first ids, and thinking may be bound to them.
         """
         if not self._known.held_out:
-            if not self._is_settled:
-                self.passes = self._rewriter.settled(self.passes, body, digests, fixed)
-            if self._policy.cache.client_marks == "replace" and count_marks(body):
-                body = without_marks(body)
-            # Before the first answer there are neither calls nor summaries to look for.
-            if keeps_ids:
-                self._ordinal_ids = False
-            elif self._known.beginning.ends:
-                self._compare_ids(body["messages"], digests)
-            if self._known.beginning.ends:
-                self._has_summary = digests.walk(body["messages"], Summaries()).found
-            self._move_watermark(body["messages"])
-            if self._ordinal_ids:
-                body = {**body, "messages": with_ordinal_ids(body["messages"])}
-            body = self._rewriter.rewrite(self._rewriting(body, digests, fixed))
+            body = self._rewritten(body, digests, fixed, keeps_ids=keeps_ids)
         self._newest_blocks = _newest_user_blocks(body)
         return body
+
+    def _rewritten(
+        self, body: JSONObject, digests: BlockDigests, fixed: Collection[int], *, keeps_ids: bool
+    ) -> JSONObject:
+        is_answered = bool(self._known.beginning.ends)
+        opening = None
+        if self._previous is None:
+            opening = read_opening(body, fixed)
+            self.passes = self._rewriter.settled(self.passes, opening, digests)
+        if self._policy.cache.client_marks == "replace" and count_marks(body):
+            body = without_marks(body)
+        if opening and not is_answered and self._rewriter.leaves_alone(self.passes, opening):
+            return body
+        # Before the first answer there are neither calls nor summaries to look for.
+        if keeps_ids:
+            self._ordinal_ids = False
+        elif is_answered:
+            self._compare_ids(body["messages"], digests)
+        if is_answered:
+            self._has_summary = digests.walk(body["messages"], Summaries()).found
+        self._move_watermark(body["messages"])
+        if self._ordinal_ids:
+            body = {**body, "messages": with_ordinal_ids(body["messages"])}
+        return self._rewriter.rewrite(self._rewriting(body, digests, fixed))
 
     def _compare_ids(self, messages: list[JSONObject], digests: BlockDigests) -> None:
         """See whether the client gives the calls of its history other ids than before.

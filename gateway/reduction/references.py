@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from gateway.policies import References
 from gateway.protocols.shared.digests import BlockDigests
 from gateway.protocols.shared.walks import Walk
+from gateway.reduction.opening import Opening
 from gateway.reduction.reference_cache import Memory, ReferenceCache, Step
 from gateway.reduction.reference_encoder import ReferenceEncoder, is_eligible
 from gateway.reduction.reference_notation import LABEL_OPENING, NOTATION, split_label
@@ -31,24 +32,15 @@ _LONG_ENOUGH_CHARS = 3_000  # the notation costs a small conversation more than 
 _ENDING_CHARS = 32
 
 
-def references_wanted(body: JSONObject, digests: BlockDigests) -> bool:
-    """True when explaining the notation can pay: an agent's tools and task, or one long text.
-
-    Looks at what stands before the first answer of the assistant, which never changes.
-    """
-    opening = 0
-    for message in body["messages"]:
-        if message["role"] == "assistant":
-            break
-        for block in message["content"]:
-            size = len(block["text"]) if block["type"] == "text" else 0
-            if size >= _LONG_ENOUGH_CHARS:
-                return True
-            opening += size
-    if not body.get("tools"):
+def references_wanted(opening: Opening, digests: BlockDigests) -> bool:
+    """True when explaining the notation can pay: an agent's tools and task, or one long text."""
+    sizes = list(map(len, opening.said))
+    if max(sizes, default=0) >= _LONG_ENOUGH_CHARS:
+        return True
+    if not opening.tools:
         return False
-    head = digests.look_all([*body["tools"], *(body.get("system") or ())])
-    return opening + sum([each.size for each in head]) >= _LONG_ENOUGH_CHARS
+    head = digests.look_all([*opening.tools, *opening.system])
+    return sum(sizes) + sum([each.size for each in head]) >= _LONG_ENOUGH_CHARS
 
 
 def encode_references(

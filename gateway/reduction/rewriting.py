@@ -2,15 +2,15 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection
-from itertools import takewhile
 
 from gateway.protocols.messages_form import text_block
 from gateway.protocols.shared.digests import BlockDigests, digest
-from gateway.reduction.boilerplate import Boilerplate
+from gateway.reduction.boilerplate import Boilerplate, user_texts
 from gateway.reduction.caps import cap_texts
 from gateway.reduction.compaction import compact
 from gateway.reduction.context_cut import ContextCut
 from gateway.reduction.diff_policy import DIFF_POLICY, wants_diff_policy
+from gateway.reduction.opening import Opening
 from gateway.reduction.passes import Passes
 from gateway.reduction.references import (
     NOTATION,
@@ -50,14 +50,6 @@ class Rewriting(Struct, frozen=True):
     summary: str | None = None
 
 
-class StillBody(Struct, frozen=True):
-    """A request without the system lines that change, and these: what is `moved` and its places."""
-
-    body: JSONObject
-    lines: SystemLines
-    moved: list[str]
-
-
 class Rewriter:
     """Runs the content passes. One per process: it remembers what it has seen, for speed only."""
 
@@ -73,42 +65,49 @@ class Rewriter:
         """Let go of references that are too old."""
         self._references.forget()
 
-    def settled(
-        self, passes: Passes, body: JSONObject, digests: BlockDigests, fixed: Collection[int] = ()
-    ) -> Passes:
-        """The passes of a conversation that begins like `body`: those that are of use there.
-
-        Looks at what stands before the first answer, but for the blocks in `fixed`, so that it is
-        the same on every turn.
-        """
-        body = _opening(body, fixed)
+    def settled(self, passes: Passes, opening: Opening, digests: BlockDigests) -> Passes:
+        """The passes of a conversation that begins so: those that are of use there."""
         references, diff_first = passes.references, passes.diff_first
         is_open = references != "off" and not passes.append_log
-        if is_open and not references_wanted(body, digests):
+        if is_open and not references_wanted(opening, digests):
             references = "off"
-        diff_first = diff_first and wants_diff_policy(body, self._kinds)
+        diff_first = diff_first and wants_diff_policy(opening, self._kinds)
         if references == passes.references and diff_first == passes.diff_first:
             return passes
         return replace(passes, references=references, diff_first=diff_first)
 
+    def leaves_alone(self, passes: Passes, opening: Opening) -> bool:
+        """True when `rewrite` changes nothing in a first turn, which is no more than its opening.
+
+        To see that costs far less than to rewrite.
+        """
+        return not (
+            passes.references != "off"
+            or passes.diff_first
+            or passes.context_tokens
+            or not opening.is_text
+            or passes.may_cap(opening.chars)
+            or (passes.boilerplate and self._boilerplate.present(opening.said))
+        )
+
     def settle(
-        self,
-        passes: Passes,
-        body: JSONObject,
-        previous: SystemLines | None,
-        digests: BlockDigests,
-    ) -> StillBody:
-        """The request without the lines of its system text that change.
+        self, system: list[JSONObject], previous: SystemLines | None, digests: BlockDigests
+    ) -> Settled:
+        """The system text without its lines that change.
 
         `previous` are the system lines of the request before.
         """
-        if not passes.volatile_lines or not body.get("system"):
-            return StillBody(body, SystemLines(), [])
-        came = digest(b"".join(map(digests.of, body["system"])))
-        settled = self._settle(body["system"], came, previous)
-        if settled.blocks is not body["system"]:
-            body = _with_system(body, settled.blocks)
-        return StillBody(body, settled.known, settled.moved)
+        came = digest(b"".join(map(digests.of, system)))
+        # Only what follows from the key is kept: no text, and no mark of one client for another.
+        key = (came, previous)
+        known = self._lines.get(key)
+        if known is None:
+            known = self._lines[key] = changing_lines(system, previous)
+            if len(self._lines) > _SYSTEM_TEXTS:
+                self._lines.popitem(last=False)
+        else:
+            self._lines.move_to_end(key)
+        return without_lines(system, known)
 
     def rewrite(self, request: Rewriting) -> JSONObject:
         """The request with its passes done, and reported."""
@@ -118,7 +117,7 @@ class Rewriter:
         body = write_texts(body, texts, request.digests)
         if additions:
             block = text_block("\n\n".join(additions))
-            body = _with_system(body, [*(body.get("system") or ()), block])
+            body = with_system(body, [*(body.get("system") or ()), block])
         return body
 
     def _shorten(
@@ -131,11 +130,10 @@ class Rewriter:
         old = shift(request.old_messages)
         passes = request.passes
         additions: list[str] = []
-        caps = [cap for cap in passes.caps if cap]
-        if caps and sum([len(text.value) for text in texts]) > min(caps):
+        if passes.may_cap(sum([len(text.value) for text in texts])):
             with _noted(request, "caps", texts, old):
                 cap_texts(texts, passes.caps, self._kinds)
-        if passes.boilerplate and self._boilerplate.present(texts):
+        if passes.boilerplate and self._boilerplate.present(user_texts(texts)):
             # After the caps: what a block repeats must still be there.
             with _noted(request, "boilerplate", texts, old):
                 self._boilerplate.strip(texts)
@@ -158,20 +156,6 @@ class Rewriter:
                 )
         return additions
 
-    def _settle(
-        self, blocks: list[JSONObject], system: bytes, previous: SystemLines | None
-    ) -> Settled:
-        # Only what follows from the key is kept: no text, and no mark of one client for another.
-        key = (system, previous)
-        known = self._lines.get(key)
-        if known is None:
-            known = self._lines[key] = changing_lines(blocks, previous)
-            if len(self._lines) > _SYSTEM_TEXTS:
-                self._lines.popitem(last=False)
-        else:
-            self._lines.move_to_end(key)
-        return without_lines(blocks, known)
-
 
 def _pruned(body: JSONObject, request: Rewriting) -> tuple[JSONObject, Shift]:
     """The body within the limit of its conversation, and where its messages went."""
@@ -186,17 +170,6 @@ def _pruned(body: JSONObject, request: Rewriting) -> tuple[JSONObject, Shift]:
     removed = pruned.removed_chars
     request.report.note("context_pruning", removed, removed if is_new else 0)
     return {**body, "messages": pruned.messages}, cut.moved
-
-
-def _opening(body: JSONObject, fixed: Collection[int]) -> JSONObject:
-    """The body up to the first answer, as the client sent it."""
-    messages = list(takewhile(lambda message: message["role"] != "assistant", body["messages"]))
-    if fixed:
-        messages = [
-            {**each, "content": [block for block in each["content"] if id(block) not in fixed]}
-            for each in messages
-        ]
-    return {**body, "messages": messages}
 
 
 def _unmoved(message: int) -> int:
@@ -243,7 +216,7 @@ class _noted:  # noqa: N801 - used like a function; a generator would cost more 
         self._report.note(self._technique, removed, removed_new)
 
 
-def _with_system(body: JSONObject, blocks: list[JSONObject]) -> JSONObject:
+def with_system(body: JSONObject, blocks: list[JSONObject]) -> JSONObject:
     """`body` with that system text, or none."""
     if blocks:
         return {**body, "system": blocks}

@@ -19,10 +19,11 @@ _MARK = "cache_control"
 
 
 class BlockDigest(NamedTuple):
-    """A block as it is sent: its digest and its size in bytes of JSON."""
+    """A block as it is sent: its digest, its size in bytes of JSON, and itself to keep it alive."""
 
     whole: bytes
     size: int
+    block: JSONObject
 
 
 _View = Callable[[list[JSONObject]], bytes]
@@ -60,19 +61,17 @@ class BlockDigests:
     Blocks must not be changed in place once their digest was taken; a cache mark may be put on.
     """
 
-    __slots__ = ("_blocks", "_known", "_messages", "_rewritten", "_views", "walks")
+    __slots__ = ("_known", "_messages", "_rewritten", "_views", "walks")
 
     def __init__(self, known: "BlockDigests | None" = None) -> None:
         """`known` are those of blocks that the request shares with an earlier one."""
         self._known: dict[int, BlockDigest] = {}
-        self._blocks: dict[int, JSONObject] = {}
         self._messages: dict[int, tuple[bytes, JSONObject, JSON]] = {}
         self._views: dict[int, tuple[bytes, JSON]] = {}
         self._rewritten: dict[int, tuple[str, JSONObject]] = {}
         self.walks: Walks = Walks(known.walks if known is not None else None)
         if known is not None:
             self._known |= known._known
-            self._blocks |= known._blocks
             self._messages |= known._messages
             self._views |= known._views
             self._rewritten |= known._rewritten
@@ -84,8 +83,8 @@ class BlockDigests:
             return known
         bare = unmarked(block) if _MARK in block or "content" in block else block
         data = wire.dumps(bare)
-        made = _made(BlockDigest, (xxh3_128_digest(data), len(data)))
-        self._known[id(block)], self._blocks[id(block)] = made, block
+        made = _made(BlockDigest, (xxh3_128_digest(data), len(data), block))
+        self._known[id(block)] = made
         return made
 
     def look_all(self, blocks: list[JSONObject]) -> list[BlockDigest]:
@@ -109,9 +108,9 @@ class BlockDigests:
         everything else that may be made of the same block. `grown` is by how many bytes it is
         longer.
         """
-        whole, size = self.look(block)
-        digest = _made(BlockDigest, (xxh3_128_digest(whole + salt), size + grown))
-        self._known[id(made)], self._blocks[id(made)] = digest, made
+        whole, size, _ = self.look(block)
+        digest = _made(BlockDigest, (xxh3_128_digest(whole + salt), size + grown, made))
+        self._known[id(made)] = digest
         self._rewritten[id(block)] = (text, made)
 
     def of(self, block: JSONObject) -> bytes:
@@ -157,7 +156,6 @@ class BlockDigests:
         kept._rewritten = {key: each for key, each in self._rewritten.items() if key in blocks}
         blocks |= {id(made) for _, made in kept._rewritten.values()}
         kept._known = {key: each for key, each in self._known.items() if key in blocks}
-        kept._blocks = {key: self._blocks[key] for key in kept._known}
         kept._messages = {key: each for key, each in self._messages.items() if key in whole}
         kept._views = {key: each for key, each in self._views.items() if key in lists}
         return kept

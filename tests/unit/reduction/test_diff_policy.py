@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.reduction.diff_policy import DIFF_POLICY, wants_diff_policy
+from gateway.reduction.opening import read_opening
 from gateway.reduction.tool_kinds import load_tool_kinds
 from tests.unit.reduction.conversations import Client, said, text, user
 
@@ -16,7 +17,7 @@ def wanted(question: str, system: str = "", tools: tuple[str, ...] = ()) -> bool
     body: dict[str, Any] = {"messages": [user(question)], "tools": [{"name": n} for n in tools]}
     if system:
         body["system"] = [text(system)]
-    return wants_diff_policy(body, KINDS)
+    return wants_diff_policy(read_opening(body), KINDS)
 
 
 @pytest.mark.parametrize("tools", [(), ("read_file",), ("grep", "web_search")])

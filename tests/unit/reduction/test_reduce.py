@@ -9,6 +9,7 @@ from gateway.config import Settings
 from gateway.policies import ReductionPolicy
 from gateway.projects import reduction_policy
 from gateway.protocols.shared.digests import BlockDigests
+from gateway.reduction.opening import read_opening
 from gateway.reduction.passes import Passes, chosen_passes, recorded_passes
 from gateway.reduction.references import decode_references
 from gateway.reduction.report import Effect
@@ -165,7 +166,9 @@ def test_passes_are_chosen_by_what_the_client_sent() -> None:
     restored = {**opening, "content": [*opening["content"], added]}
     passes = Passes(diff_first=True, references="runs")
     chosen = [
-        rewriter().settled(passes, {"messages": [each, said("ok")]}, BlockDigests(), {id(added)})
+        rewriter().settled(
+            passes, read_opening({"messages": [each, said("ok")]}, {id(added)}), BlockDigests()
+        )
         for each in (opening, restored)
     ]
     assert chosen == [Passes(diff_first=True)] * 2

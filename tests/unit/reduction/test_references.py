@@ -4,6 +4,7 @@ import pytest
 
 from gateway.policies import References
 from gateway.protocols.shared.digests import BlockDigests
+from gateway.reduction.opening import read_opening
 from gateway.reduction.references import (
     NOTATION,
     BadReferenceError,
@@ -323,7 +324,7 @@ TOOLS = [{"name": "read", "description": "d" * 2_000}]
     ],
 )
 def test_small_conversations_do_without(body: JSONObject, wanted: bool) -> None:
-    assert references_wanted(body, BlockDigests()) is wanted
+    assert references_wanted(read_opening(body), BlockDigests()) is wanted
 
 
 def test_the_notation_is_short_says_all_forms_and_is_none_itself() -> None:
