@@ -73,7 +73,8 @@ class Conversations(Struct, frozen=True):
         key = client_conversation_key(context, draft.user_key)
         beginning = beginnings(draft.body["messages"], digests)
         shared = SharedLookup(self.valkey)
-        lookup = self.states.look_up(project.id, lookup_keys(beginning, key), shared)
+        keys = lookup_keys(beginning, key)
+        lookup = self.states.look_up(project.id, keys, shared) if keys else None
         context_policy = project.reduction.texts.context
         cut = None
         if context_policy.max_tokens:
@@ -98,7 +99,7 @@ class _Opened(Struct, frozen=True):
     beginning: Beginnings
     client_key: str | None
     client: str
-    lookup: StateLookup
+    lookup: StateLookup | None
     cut: ContextCut | None
 
 
@@ -136,7 +137,8 @@ class Conversation:
 
     async def load(self) -> None:
         """Waits for what is known; at most one Valkey round trip. Never raises."""
-        self._found = choose_previous(self._beginning, await self._lookup.found())
+        if self._lookup is not None:
+            self._found = choose_previous(self._beginning, await self._lookup.found())
         self.id = self._identity()
         self.seed = bytes.fromhex(self.id)
         if self._cut is not None:

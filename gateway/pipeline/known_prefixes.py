@@ -72,8 +72,10 @@ class Reading(Struct):
         Once it is translated.
         """
         use = self.prefix
-        digests = BlockDigests(use.known.digests if use is not None and use.known else None)
-        if use is not None and use.reached is not None:
+        if use is None:
+            return BlockDigests()
+        digests = BlockDigests(use.known.digests if use.known else None)
+        if use.reached is not None:
             digests.walks.shared = len(use.reached.rounds.messages)
         return digests
 

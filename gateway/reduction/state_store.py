@@ -26,12 +26,11 @@ class StateStore:
         )
 
     def look_up(self, project: str, keys: Sequence[str], shared: SharedLookup) -> "StateLookup":
-        """The states under `keys`; asked for with `shared`, unless this process has the first.
+        """The states under `keys`, of which there is one at least; asked for with `shared`, unless
+        this process has the first.
 
         The first key stands for all that was said, so nobody can know a later state of it.
         """
-        if not keys:
-            return StateLookup([], None)
         newest = self._local.get((project, keys[0]))
         if newest is not None:
             return StateLookup([newest], None)

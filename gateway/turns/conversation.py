@@ -17,7 +17,7 @@ from gateway.catalog.models import Model
 from gateway.protocols.shared.digests import BlockDigests
 from gateway.protocols.shared.draft import ReplyPlan
 from gateway.storage.shared_lookup import SharedLookup
-from gateway.structs import Struct
+from gateway.structs import Struct, field
 from gateway.turns.capture import Answer, TurnCapture
 from gateway.turns.history import Answers, History, read_history, turn_key
 from gateway.turns.restore import Restored, restore
@@ -67,47 +67,36 @@ class Turns(Struct, frozen=True):
         keys = answers.keys
         if keys is None:
             keys = [place.key for place in read.history.places]
-        lookup = self.store.look_up(project, keys, shared)
-        return Conversation(
-            self.store, project, read, lookup, is_bare=is_bare, client_carries=client_carries
-        )
+        lookup = self.store.look_up(project, keys, shared) if keys else None
+        return Conversation(self.store, project, read, lookup, is_bare, client_carries)
 
 
-class Conversation:
+class Conversation(Struct, eq=False):
     """The turns of one request; created per request. Methods are called in the order above.
 
     `fixed` has, after `restore`, the `id()` of each block that restoring put at the end of a user
     message: it goes as it went before, whatever passes do to the rest.
     """
 
-    def __init__(
-        self,
-        store: TurnStore,
-        project: str,
-        read: "_ReadOnce",
-        lookup: TurnLookup,
-        *,
-        is_bare: bool,
-        client_carries: bool,
-    ) -> None:
-        self._store = store
-        self._project = project
-        self._read = read
-        self._is_bare = is_bare
-        self._client_carries = client_carries
-        self._deferred: tuple[JSONObject, Model] | None = None
-        self._lookup = lookup
-        self._found: Mapping[str, Turn] = {}
-        self._restored: Restored | None = None
-        self._rewritten: list[JSONObject] | None = None
-        self.fixed: set[int] = set()
-        self._sending: Sending | None = None
-        self._capture = TurnCapture()
-        self._refused = False
+    _store: TurnStore
+    _project: str
+    _read: "_ReadOnce"
+    _lookup: TurnLookup | None
+    _is_bare: bool
+    _client_carries: bool
+    fixed: set[int] = field(default_factory=set)
+    _found: Mapping[str, Turn] = field(default_factory=dict)
+    _restored: Restored | None = None
+    _rewritten: list[JSONObject] | None = None
+    _deferred: tuple[JSONObject, Model] | None = None
+    _sending: Sending | None = None
+    _capture: TurnCapture = field(default_factory=TurnCapture)
+    _refused: bool = False
 
     async def load(self) -> None:
         """Waits for the turns; at most one Valkey round trip. Never raises."""
-        self._found = await self._lookup.found()
+        if self._lookup is not None:
+            self._found = await self._lookup.found()
 
     @property
     def knows_turns(self) -> bool:
@@ -247,16 +236,13 @@ class Conversation:
         )
 
 
-class _ReadOnce:
+class _ReadOnce(Struct, eq=False):
     """A body whose history is read when it is first needed."""
 
-    def __init__(
-        self, body: JSONObject, carried: Mapping[str, bytes] | None, digests: BlockDigests
-    ) -> None:
-        self.body = body
-        self._carried = carried
-        self._digests = digests
-        self._history: History | None = None
+    body: JSONObject
+    _carried: Mapping[str, bytes] | None
+    _digests: BlockDigests
+    _history: History | None = None
 
     @property
     def history(self) -> History:

@@ -30,9 +30,8 @@ _View = Callable[[list[JSONObject]], bytes]
 _made = tuple.__new__  # a named tuple's own way is several times slower
 
 
-def digest(data: bytes) -> bytes:
-    """16 bytes that stand for `data`."""
-    return xxh3_128_digest(data)
+digest: Callable[[bytes], bytes] = xxh3_128_digest
+"""16 bytes that stand for what it is given."""
 
 
 def chained(*parts: bytes) -> bytes:
@@ -126,7 +125,7 @@ class BlockDigests:
         if isinstance(content, str):
             whole = self.of({"type": "text", "text": content})
         elif len(content) == 1:
-            whole = self.of(content[0])
+            whole = self.look(content[0])[0]
         else:
             whole = b"".join([each[0] for each in self.look_all(content)])
         made = xxh3_128_digest(whole + message["role"].encode())
