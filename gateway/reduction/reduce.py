@@ -48,7 +48,7 @@ from gateway.reduction.state import (
     read_calls,
 )
 from gateway.reduction.volatile import SystemLines
-from gateway.structs import Struct, replace
+from gateway.structs import Struct, field, replace
 from gateway.wire import JSONObject
 
 _FIRST_REQUESTS = 3
@@ -76,45 +76,45 @@ class Known(Struct, frozen=True):
     cut: ContextCut | None = None
 
 
-class Reduction:
+class Reduction(Struct, eq=False):
     """The passes of one request. Created per request; `settle`, `rewrite`, `mark`, then `state`.
 
-    `instructions` are texts for the end of the newest user message, once it was rewritten.
+    `allowed` tells which passes a conversation that begins now may use. `instructions` are texts
+    for the end of the newest user message, once it was rewritten.
     """
 
-    def __init__(
-        self,
-        rewriter: Rewriter,
-        policy: ReductionPolicy,
-        known: Known,
-        model: Model,
-        *,
-        has_tools: bool,
-        allowed: Callable[[Technique], bool] = everything_allowed,
-    ) -> None:
-        self._rewriter = rewriter
-        self._policy = policy
-        self._known = known
-        self._model = model
-        self._previous = known.found.state
-        self.has_tools = has_tools
-        self.passes = self._chosen(allowed)
-        self._newest_blocks = 0
-        self._has_summary = False
-        self._lines = SystemLines()
-        self._calls = Calls()
-        self._compacted = self._previous.compacted if self._previous is not None else 0
-        self._layout: Layout | None = None
-        self._ordinal_ids = self._previous is not None and self._previous.ordinal_ids
-        self.instructions: list[str] = []
-        self.report = ReductionReport(conversation=known.id, held_out=known.held_out)
+    _rewriter: Rewriter
+    _policy: ReductionPolicy
+    _known: Known
+    _model: Model
+    has_tools: bool
+    allowed: Callable[[Technique], bool] = everything_allowed
+    passes: Passes = UNTOUCHED
+    instructions: list[str] = field(default_factory=list)
+    report: ReductionReport = field(default_factory=ReductionReport)
+    _previous: ConversationState | None = None
+    _newest_blocks: int = 0
+    _has_summary: bool = False
+    _lines: SystemLines = field(default_factory=SystemLines)
+    _calls: Calls = field(default_factory=Calls)
+    _compacted: int = 0
+    _layout: Layout | None = None
+    _ordinal_ids: bool = False
 
-    def _chosen(self, allowed: Callable[[Technique], bool]) -> Passes:
+    def __post_init__(self) -> None:
+        known, report = self._known, self.report
+        report.conversation, report.held_out = known.id, known.held_out
+        self._previous = previous = known.found.state
+        if previous is not None:
+            self._compacted, self._ordinal_ids = previous.compacted, previous.ordinal_ids
+        self.passes = self._chosen()
+
+    def _chosen(self) -> Passes:
         if self._known.held_out:
             return UNTOUCHED
         if self._previous is not None:
             return recorded_passes(self._previous.passes)
-        chosen = chosen_passes(self._policy, has_tools=self.has_tools, allowed=allowed)
+        chosen = chosen_passes(self._policy, has_tools=self.has_tools, allowed=self.allowed)
         if is_delegated(self._policy.texts.context, self._model):
             return replace(chosen, context_tokens=0)
         return chosen
@@ -240,9 +240,11 @@ class Reduction:
         self.report.sent_chars = layout.size
         removed = sum(effect.removed_chars for effect in self.report.effects)
         self.report.plain_chars = layout.size + removed
-        previous = self._previous
-        shared = None if previous is None else common_blocks(previous.blocks, layout.digests)
-        self.report.appends = self._extends(layout, shared)
+        previous, shared = self._previous, None
+        if previous is not None:
+            shared = common_blocks(previous.blocks, layout.digests)
+            whole = shared * BLOCK_BYTES == len(previous.blocks)
+            self.report.appends = whole and previous.setting == layout.setting
         self.report.marks = layout.marked
         if self._wants_marks(layout):
             body = self._marked(body, layout, shared)
@@ -275,13 +277,6 @@ class Reduction:
             self.report.marks += marks.count
             self.report.lifetime = lifetime
         return with_marks(body, layout, marks, lifetime)
-
-    def _extends(self, layout: Layout, shared: int | None) -> bool | None:
-        previous = self._previous
-        if previous is None or shared is None:
-            return None
-        whole = shared * BLOCK_BYTES == len(previous.blocks)
-        return whole and previous.setting == layout.setting
 
     def _appends(self) -> bool:
         """True when the next request is likely to begin with all of this one."""

@@ -127,8 +127,8 @@ class _BeginningsWalk(Walk):
         for index, message in enumerate(messages, first):
             if message["role"] == "assistant":
                 self.ends.append((state, index))
-            elif message["content"][-1]["type"] == "text":
-                self.questions.append(_opening(message["content"][-1]["text"]))
+            elif (newest := message["content"][-1])["type"] == "text":
+                self.questions.append(_opening(newest["text"]))
             state = digest(state + digests.of_message(message))
             self.first = self.first or state
         self.state = state
