@@ -81,8 +81,8 @@ class Conversations(Struct, frozen=True):
             messages = draft.body["messages"]
             cut = self.cuts.open(project.id, messages, context_policy, digests, shared)
         client = client_family(context)
-        opened = _Opened(beginning, key, client, lookup, cut)
-        return Conversation(self, caller, self._now(context), (digests, shared), opened)
+        opened = _Opened(caller, self._now(context), beginning, key, client, lookup, cut)
+        return Conversation(self, opened, digests, shared)
 
     def _now(self, context: RequestContext) -> float:
         if self.bench_clock and _BENCH_TIME in context.headers:
@@ -94,8 +94,10 @@ class Conversations(Struct, frozen=True):
 
 
 class _Opened(Struct, frozen=True):
-    """How a request's conversation is looked for."""
+    """Who asks, when, and how the conversation is looked for."""
 
+    caller: Caller
+    now: float
     beginning: Beginnings
     client_key: str | None
     client: str
@@ -114,19 +116,16 @@ class Conversation:
     def __init__(
         self,
         conversations: Conversations,
-        caller: Caller,
-        now: float,
-        tools: tuple[BlockDigests, SharedLookup],
         opened: _Opened,
+        digests: BlockDigests,
+        shared: SharedLookup,
     ) -> None:
         self._conversations = conversations
-        self.project, self._caller = caller.project, caller.key_id
-        self._now = now
-        self.digests, self.shared = tools
-        self._beginning, self._client_key = opened.beginning, opened.client_key
-        self._client = opened.client
-        self._lookup = opened.lookup
-        self._cut = opened.cut
+        self._opened = opened
+        self._beginning, self._cut = opened.beginning, opened.cut
+        self.project = opened.caller.project
+        self.digests = digests
+        self.shared = shared
         self._found = Found()
         self.id = ""
         self.seed = b""
@@ -137,8 +136,8 @@ class Conversation:
 
     async def load(self) -> None:
         """Waits for what is known; at most one Valkey round trip. Never raises."""
-        if self._lookup is not None:
-            self._found = choose_previous(self._beginning, await self._lookup.found())
+        if self._opened.lookup is not None:
+            self._found = choose_previous(self._beginning, await self._opened.lookup.found())
         self.id = self._identity()
         self.seed = bytes.fromhex(self.id)
         if self._cut is not None:
@@ -147,7 +146,7 @@ class Conversation:
     def _identity(self) -> str:
         if self._found.state is not None:
             return self._found.state.id
-        name = self._client_key or self._beginning.whole.hex()
+        name = self._opened.client_key or self._beginning.whole.hex()
         seed = f"{self.project.id}\x00{name}".encode("utf-8", "surrogatepass")
         return hashlib.sha256(seed).hexdigest()[:32]
 
@@ -162,7 +161,7 @@ class Conversation:
         sticky, cached = None, 0
         if previous is not None:
             sticky = Sticky.from_dict(previous.choice or {})
-            is_warm = self._now - previous.at <= SHORT_SECONDS or previous.lifetime == "1h"
+            is_warm = self._opened.now - previous.at <= SHORT_SECONDS or previous.lifetime == "1h"
             cached = previous.prompt_tokens if is_warm else 0
         return Asking(self.project, self.seed, sticky, cached, short)
 
@@ -182,7 +181,7 @@ class Conversation:
         seed, policy = self.seed, policy or self.project.reduction
         known = Known(
             id=self.id,
-            now=self._now,
+            now=self._opened.now,
             held_out=self._is_held_out(seed, policy.holdout_share),
             beginning=self._beginning,
             found=self._found,
@@ -190,7 +189,7 @@ class Conversation:
             cache_explicit=draft.cache_explicit,
             one_shot=self._is_one_shot,
             cut=self._cut,
-            chance=self._conversations.continuations.chance(self.project.id, self._client),
+            chance=self._conversations.continuations.chance(self.project.id, self._opened.client),
         )
         self.reduction = Reduction(
             self._conversations.rewriter,
@@ -215,7 +214,7 @@ class Conversation:
         guard = self._conversations.guard
         if guard is None or guard.allows_everything:
             return everything_allowed
-        project, client = self.project.id, self._client
+        project, client = self.project.id, self._opened.client
         return lambda technique: guard.allowed(project, client, technique, seed)
 
     async def _continue_log(self, draft: Draft) -> None:
@@ -225,7 +224,9 @@ class Conversation:
         previous, old = self._found.state, self._found.old_messages
         if previous is None or not self._is_continued(previous):
             return  # another conversation that begins alike
-        log = await self._conversations.logs.get(self.project.id, self._caller, previous)
+        log = await self._conversations.logs.get(
+            self.project.id, self._opened.caller.key_id, previous
+        )
         if log is None:
             return
         if old and (log.said, old) in self._beginning.ends:
@@ -253,11 +254,14 @@ class Conversation:
         state = self.reduction.state(prompt_tokens, choice)
         continuations = self._conversations.continuations
         if state.requests == 2:
-            continuations.continued(self.project.id, self._client)
+            continuations.continued(self.project.id, self._opened.client)
         elif not self._beginning.ends:
-            continuations.begun(self.project.id, self._client)
+            continuations.begun(self.project.id, self._opened.client)
         keys = storage_keys(
-            self._beginning, self._client_key, state, may_rewrite=not self.reduction.has_tools
+            self._beginning,
+            self._opened.client_key,
+            state,
+            may_rewrite=not self.reduction.has_tools,
         )
         self._conversations.states.save(self.project.id, keys, state)
         if self._cut is not None:
@@ -269,4 +273,4 @@ class Conversation:
         if self._log is not None:
             # The client's marks were for that request: they would add up, and not stay in order.
             log = Log(self._beginning.whole, bare_messages(self._log))
-            self._conversations.logs.save(self.project.id, self._caller, state, log)
+            self._conversations.logs.save(self.project.id, self._opened.caller.key_id, state, log)

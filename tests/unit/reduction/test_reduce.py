@@ -9,10 +9,13 @@ from gateway.config import Settings
 from gateway.policies import ReductionPolicy
 from gateway.projects import reduction_policy
 from gateway.protocols.shared.digests import BlockDigests
-from gateway.reduction.opening import read_opening
+from gateway.reduction.boilerplate import load_boilerplate
+from gateway.reduction.opening import Opening, read_opening
 from gateway.reduction.passes import Passes, chosen_passes, recorded_passes
-from gateway.reduction.references import decode_references
+from gateway.reduction.references import ReferenceCache, decode_references
 from gateway.reduction.report import Effect
+from gateway.reduction.rewriting import Rewriter
+from gateway.reduction.tool_kinds import load_tool_kinds
 from tests.unit.reduction.conversations import (
     Body,
     Client,
@@ -223,3 +226,45 @@ def test_shortening_is_left_to_the_api_where_it_can() -> None:
     body, beta = client.reduction.delegate(sent)
     assert body["context_management"]["edits"][0]["type"] == "clear_tool_uses_20250919"
     assert beta == "context-management-2025-06-27"
+
+
+class Rewrites(Rewriter):
+    """Never sees early that there is nothing to rewrite."""
+
+    def __init__(self) -> None:
+        super().__init__(ReferenceCache(3600), load_tool_kinds(), load_boilerplate())
+
+    def leaves_alone(self, passes: Passes, opening: Opening) -> bool:
+        """Rewrites all the same."""
+        return False
+
+
+_OPENING_WORDS = st.sampled_from(
+    ["Hi", long("task"), "Why?\n```\ncode\n```", "<user_info>\na\n</user_info>\n" * 2, "x" * 700]
+)
+
+
+@settings(deadline=None)
+@given(
+    system=st.lists(_OPENING_WORDS, max_size=2),
+    said_words=st.lists(_OPENING_WORDS, min_size=1, max_size=2),
+    returned=st.lists(_OPENING_WORDS, max_size=1),
+    with_tools=st.booleans(),
+    policy=st.sampled_from([ReductionPolicy(), TIGHT]),
+)
+def test_a_first_turn_is_left_alone_only_where_rewriting_changes_nothing(
+    system: list[str],
+    said_words: list[str],
+    returned: list[str],
+    with_tools: bool,
+    policy: ReductionPolicy,
+) -> None:
+    content = [*map(text, said_words), *(result("c", words)["content"][0] for words in returned)]
+    body: Body = {"messages": [{"role": "user", "content": content}]}
+    body["system"], body["tools"] = list(map(text, system)), [tool()] if with_tools else []
+    early, always = Client(policy), Client(policy, rewriter=Rewrites())
+    assert early.send(body) == always.send(body)
+    assert early.reduction is not None
+    assert always.reduction is not None
+    assert early.reduction.report == always.reduction.report
+    assert early.states == always.states
