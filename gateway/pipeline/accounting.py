@@ -111,7 +111,7 @@ class Accounting(Struct, frozen=True):
 
     def refusals(self, context: RequestContext) -> "_Refusals":
         """Count what is turned away before it is admitted; errors pass on. Use `with`."""
-        return _Refusals(self.metrics, self.errors, context)
+        return _Refusals(self, context)
 
     def nothing_used(self, meter: UsageMeter, failure: GatewayError | None, cut: bool) -> None:
         """Settle a request that costs nothing."""
@@ -125,29 +125,23 @@ class Accounting(Struct, frozen=True):
             self.errors.note(attempt_event(failed))
 
 
-class _Refusals:
+class _Refusals(Struct, frozen=True):
     """Counts the GatewayError that ends its block. No generator: every request enters two."""
 
-    __slots__ = ("_context", "_errors", "_metrics")
-
-    def __init__(
-        self, metrics: MetricStore, errors: ErrorEvents | None, context: RequestContext
-    ) -> None:
-        self._metrics = metrics
-        self._errors = errors
-        self._context = context
+    accounting: Accounting
+    context: RequestContext
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if isinstance(error, GatewayError):
-            caller = self._context.caller
-            project = caller.project.id if caller is not None else "none"
-            labels = ("none", project, str(error.status), self._context.endpoint)
-            self._metrics.add(series.REQUESTS, labels)
-            if self._errors is not None and not isinstance(error, UpstreamError):
-                self._errors.note(refusal_event(self._context, error))
+            context, errors = self.context, self.accounting.errors
+            project = context.caller.project.id if context.caller is not None else "none"
+            labels = ("none", project, str(error.status), context.endpoint)
+            self.accounting.metrics.add(series.REQUESTS, labels)
+            if errors is not None and not isinstance(error, UpstreamError):
+                errors.note(refusal_event(context, error))
 
 
 class Account(Struct):
@@ -291,6 +285,10 @@ class Account(Struct):
     def _report(self, begun: Begun, failure: GatewayError | None, cut: bool) -> None:
         """Tell the breaker how an answer that had begun went on."""
         passage = begun.passage
+        if failure is None and not cut:
+            if passage is not None:
+                passage.succeeded()
+            return
         if failure is not None:
             error = failure if isinstance(failure, UpstreamError) else None
             self.accounting.attempt_failed(
@@ -305,8 +303,6 @@ class Account(Struct):
             )
             if passage is not None and error is not None:
                 tell_breaker(passage, error)
-        elif passage is not None and not cut:
-            passage.succeeded()
         if passage is not None:
             passage.dropped()  # unless it has reported
 

@@ -46,11 +46,11 @@ def count_savings(metrics: MetricStore, opened: RequestOpened, savings: Savings)
     if opened.endpoint != MESSAGES_ENDPOINT:
         metrics.add(series.INPUT_BASELINE, (project,), savings.baseline_usd)
         metrics.add(series.INPUT_BILLED, (project,), savings.billed_usd)
-    for technique, tokens, _ in savings.techniques:
-        if tokens > 0:
-            metrics.add(series.REDUCED_TOKENS, (technique, project), tokens)
-        elif tokens < 0:
-            metrics.add(series.ADDED_TOKENS, (technique, project), -tokens)
+    for each in savings.techniques:
+        if each.tokens > 0:
+            metrics.add(series.REDUCED_TOKENS, (each.technique, project), each.tokens)
+        elif each.tokens < 0:
+            metrics.add(series.ADDED_TOKENS, (each.technique, project), -each.tokens)
 
 
 def judge_passes(
@@ -58,5 +58,5 @@ def judge_passes(
 ) -> None:
     """Tell the judge of the passes what they gained."""
     if report.effects and report.conversation:
-        gained = ((technique, usd) for technique, _, usd in savings.techniques)
+        gained = ((each.technique, each.usd) for each in savings.techniques)
         guard.note(opened.project, opened.client, report.conversation, gained, savings.saved_usd)

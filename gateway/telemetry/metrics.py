@@ -7,6 +7,7 @@ prometheus-client only when somebody scrapes.
 import asyncio
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from operator import add
 from pathlib import Path
 
 from prometheus_client import generate_latest
@@ -45,6 +46,7 @@ _MAX_LABEL_CHARS = 100
 _REQUESTS, _COST, _TOKENS = 0, 1, 2
 _LATENCY = _TOKENS + len(TOKEN_TYPES)
 _STREAM = _LATENCY + 1 + len(REQUEST_LATENCY.buckets) + 1
+_TOKEN_PLACES = slice(_TOKENS, _LATENCY)
 _CELL_SIZE = _STREAM + 1 + len(STREAM_DURATION.buckets) + 1
 
 _NO_TOKENS = (0, 0, 0, 0)
@@ -118,10 +120,7 @@ class MetricStore:
         cell[_LATENCY] += latency_seconds
         cell[_LATENCY + 1 + bisect_left(REQUEST_LATENCY.buckets, latency_seconds)] += 1
         if tokens is not _NO_TOKENS:
-            cell[_TOKENS] += tokens[0]
-            cell[_TOKENS + 1] += tokens[1]
-            cell[_TOKENS + 2] += tokens[2]
-            cell[_TOKENS + 3] += tokens[3]
+            cell[_TOKEN_PLACES] = map(add, cell[_TOKEN_PLACES], tokens)
         if cost_usd is not None:
             cell[_COST] += cost_usd
         if stream_seconds is not None:

@@ -13,9 +13,9 @@ is the passes', by the tokens they took.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from gateway.catalog.models import Model, Price
+from gateway.structs import Struct
 from gateway.usage.events import UsageNumbers
 from gateway.usage.pricing import factor_of
 from gateway.usage.prompt_reduction import NOTHING_KNOWN, Effect, Ledger, PromptReduction
@@ -29,7 +29,7 @@ _USD_DIGITS = 10  # the cheapest token costs 1e-8 dollars
 _NO_USD = 1e-12  # what is left of adding and taking away
 
 
-class TechniqueSaving(NamedTuple):
+class TechniqueSaving(Struct, frozen=True):
     """What one technique did: tokens not sent and dollars not spent, negative when it added."""
 
     technique: str
@@ -37,7 +37,7 @@ class TechniqueSaving(NamedTuple):
     usd: float
 
 
-class Savings(NamedTuple):
+class Savings(Struct, frozen=True):
     """The input side of one request; all but `billed_usd` are estimates.
 
     `techniques` begins with the cache, what its reads saved less what its writes cost on top, and
@@ -67,13 +67,15 @@ def savings_of(
 
     None without usage, without a known price, and when nobody looked at the prompt.
     """
+    if model is None or reduction is None:
+        return None
     fresh = usage.input_tokens + usage.cache_write_5m_tokens + usage.cache_write_1h_tokens
     prompt = fresh + usage.cache_read_tokens
-    sent_price = model.price_for(prompt) if model is not None and prompt else None
-    if model is None or sent_price is None or reduction is None:
+    sent_price = model.price_for(prompt) if prompt else None
+    if sent_price is None:
         return None
     effects = _by_technique(reduction.effects) if reduction.sent_chars > 0 else ()
-    removed_chars = sum([removed for _, removed, _ in effects])
+    removed_chars = sum([removed for _, removed, _ in effects]) if effects else 0
     per_char = min(prompt / max(reduction.sent_chars, 1), MOST_TOKENS_PER_CHAR)
     baseline_tokens = prompt + removed_chars * per_char
     price = model.price_for(round(baseline_tokens)) if removed_chars else sent_price
@@ -84,6 +86,7 @@ def savings_of(
     unstepped = billed if price is sent_price else _input_cost(price, usage)
     dollars = float(factor_of(usage, batch=batch))
     passes: list[TechniqueSaving] = []
+    by_passes = 0.0
     if effects:
         fresh_rate = _fresh_cost(price, usage) / fresh if fresh else price.input
         old_rate = price.cache_read if usage.cache_read_tokens else fresh_rate
@@ -92,7 +95,7 @@ def savings_of(
             usual = (new * fresh_rate + (removed - new) * old_rate) * per_char
             usd = (usual + removed * step) * dollars
             passes.append(TechniqueSaving(technique, removed * per_char, usd))
-    by_passes = sum([each.usd for each in passes])
+            by_passes += usd
     baseline = baseline_tokens * price.input * dollars
     billed *= dollars
     if reduction.own_marks:
@@ -109,9 +112,9 @@ def ledger_of(savings: Savings | None) -> Ledger:
         round(savings.baseline_usd, _USD_DIGITS),
         round(savings.billed_usd, _USD_DIGITS),
         {
-            technique: {"tokens": round(tokens), "usd": round(usd, _USD_DIGITS)}
-            for technique, tokens, usd in savings.techniques
-            if tokens or abs(usd) > _NO_USD
+            each.technique: {"tokens": round(each.tokens), "usd": round(each.usd, _USD_DIGITS)}
+            for each in savings.techniques
+            if each.tokens or abs(each.usd) > _NO_USD
         },
     )
 
