@@ -178,7 +178,9 @@ class Attempts(Struct):
         """
         affinity = call.affinity or (call.context.request_id if call.context else "")
         course = _Course(call, self.pool.order(affinity), asyncio.get_running_loop().time())
-        upstream = self._choose(course)
+        upstream = self._available(call, course.order)
+        if upstream is None:
+            raise self._nobody(course)
         self._budget(upstream).request()
         while True:
             course.attempt += 1
@@ -235,18 +237,15 @@ class Attempts(Struct):
         again = self._available(course.call, [upstream, *course.order])
         return again, delay
 
-    def _choose(self, course: _Course) -> Upstream:
-        """The first upstream of the order that may be asked now."""
-        upstream = self._available(course.call, course.order)
-        if upstream is not None:
-            return upstream
-        # Says how long it takes until one may be asked.
+    def _nobody(self, course: _Course) -> UnavailableError:
+        """Why no upstream may be asked now. Raises CircuitOpenError, which says until when."""
         for each in course.order:
             if each.has_room:
                 self.breaker.enter(each.circuit(course.call.family)).dropped()
-        raise UnavailableError("every upstream is at its limit", retry_after_seconds=1.0)
+        return UnavailableError("every upstream is at its limit", retry_after_seconds=1.0)
 
     def _available(self, call: UpstreamCall, order: Sequence[Upstream]) -> Upstream | None:
+        """The first upstream of the order that may be asked now."""
         for upstream in order:
             if upstream.has_room and self.breaker.may_enter(upstream.circuit(call.family)):
                 return upstream

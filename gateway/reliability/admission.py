@@ -62,24 +62,16 @@ class _Counted(Struct, frozen=True):
     call: ScriptCall | None
 
 
-class PendingAdmission:
+class PendingAdmission(Struct, frozen=True):
     """An admission under way. Await it for an Admission; raises LimitReachedError.
 
     Without an await it must be dropped, when the request turned out to be unusable. `reservation`
     is what the admitted request has to settle, None where that does not matter.
     """
 
-    __slots__ = ("_outcome", "_reply", "reservation")
-
-    def __init__(
-        self,
-        outcome: Callable[[], Generator[Any, None, Admission]],
-        reply: "asyncio.Future[Any] | None" = None,
-        reservation: Reservation | None = None,
-    ) -> None:
-        self._outcome = outcome
-        self._reply = reply
-        self.reservation = reservation
+    _outcome: Callable[[], Generator[Any, None, Admission]]
+    _reply: "asyncio.Future[Any] | None" = None
+    reservation: Reservation | None = None
 
     def __await__(self) -> Generator[Any, None, Admission]:
         return self._outcome()
@@ -144,7 +136,7 @@ class AdmissionControl:
                 admission = self._local.admit(subjects, request, estimate, when)
             else:
                 admission = self._read(said, subjects, when)
-                if admission.admitted:
+                if admission.refusal is None:
                     self._local.record(subjects, request, estimate)
                     if reservation is not None:
                         reservation.admitted(said[1])
@@ -207,8 +199,8 @@ class AdmissionControl:
 
     def _read(self, said: list[int], subjects: Sequence[Subject], when: Periods) -> Admission:
         """The script's reply: see admission.lua."""
-        requests: list[Allowance | None] = []
-        tokens: list[Allowance | None] = []
+        requests: list[Allowance] = []
+        tokens: list[Allowance] = []
         for index, subject in enumerate(subjects):
             at = _HEAD + index * _PER_SUBJECT
             left, reset, tokens_left, tokens_reset, day, month = said[at : at + _PER_SUBJECT]
@@ -220,14 +212,12 @@ class AdmissionControl:
             if limits.has_budget:
                 self._spending.learn(subject, when.day, day)
                 self._spending.learn(subject, when.month, month)
-        return Admission(tightest(requests), tightest(tokens), self._refusal(said, subjects, when))
+        admitted = said[0]
+        refusal = None if admitted else self._refusal(said, subjects, when)
+        return Admission(tightest(requests), tightest(tokens), refusal)
 
-    def _refusal(
-        self, said: list[int], subjects: Sequence[Subject], when: Periods
-    ) -> Refusal | None:
-        admitted, _, subject, limit, wait = said[:_HEAD]
-        if admitted:
-            return None
+    def _refusal(self, said: list[int], subjects: Sequence[Subject], when: Periods) -> Refusal:
+        _, _, subject, limit, wait = said[:_HEAD]
         name, seconds = LIMIT_NAMES[limit - 1], wait / _MICROSECONDS
         if name in BUDGETS:
             seconds = self._spending.seconds_until(name, when)

@@ -7,6 +7,7 @@ workflow say is applied as it is heard; without them the same rules hold here.
 
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from enum import IntEnum
 
@@ -45,7 +46,7 @@ class _Circuit(Struct):
     passages: int = 0
 
 
-class Passage:
+class Passage(Struct):
     """Leave to ask the upstream once. Report how it went by exactly one of the methods.
 
     Later reports of the same passage change nothing, and neither do reports of passages from
@@ -53,13 +54,10 @@ class Passage:
     that the upstream is well again.
     """
 
-    __slots__ = ("_breaker", "_number", "_period", "_upstream")
-
-    def __init__(self, breaker: "CircuitBreaker", upstream: str, period: int, number: int) -> None:
-        self._breaker: CircuitBreaker | None = breaker
-        self._upstream = upstream
-        self._period = period
-        self._number = number
+    _breaker: "CircuitBreaker | None"
+    _upstream: str
+    _period: int
+    _number: int
 
     def succeeded(self) -> None:
         """The upstream served, or refused for a reason of the request."""
@@ -100,12 +98,12 @@ class CircuitBreaker:
         self._timeout_seconds = timeout_seconds
         self._half_open_requests = half_open_requests
         self._clock = clock
-        self._circuits: dict[str, _Circuit] = {}
+        self._circuits: defaultdict[str, _Circuit] = defaultdict(_Circuit)
         self.on_change: Callable[[str, CircuitState], None] | None = None
 
     def enter(self, upstream: str) -> Passage:
         """Leave to ask `upstream`. Raises CircuitOpenError while it is not to be asked."""
-        circuit = self._circuit(upstream)
+        circuit = self._circuits[upstream]
         circuit.passages += 1
         if self._enabled and circuit.state is not CircuitState.CLOSED:
             self._admit_probe(upstream, circuit)
@@ -140,7 +138,7 @@ class CircuitBreaker:
 
     def apply(self, upstream: str, state: CircuitState, seconds: float) -> None:
         """Take over a state that was decided elsewhere; open for `seconds`, 0 for ever."""
-        circuit = self._circuit(upstream)
+        circuit = self._circuits[upstream]
         if state is CircuitState.OPEN:
             circuit.open_until = self._clock() + seconds if seconds > 0 else math.inf
         if circuit.state is not state:
@@ -159,12 +157,6 @@ class CircuitBreaker:
             circuit.failures += 1
             if circuit.failures >= self._threshold:
                 self._decide(upstream, circuit, CircuitState.OPEN)
-
-    def _circuit(self, upstream: str) -> _Circuit:
-        circuit = self._circuits.get(upstream)
-        if circuit is None:
-            circuit = self._circuits[upstream] = _Circuit()
-        return circuit
 
     def _admit_probe(self, upstream: str, circuit: _Circuit) -> None:
         if circuit.state is CircuitState.OPEN:

@@ -6,6 +6,7 @@ What Valkey admits is noted here too, so that the limits hold when it goes away 
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 
 from gateway.reliability.limits import (
     WINDOW_SECONDS,
@@ -21,6 +22,9 @@ from gateway.structs import Struct, field
 
 _MAX_SUBJECTS = 10_000
 _FULL_SECONDS = 1.0  # nobody knows when a request in flight will end
+
+
+_remaining = attrgetter("remaining")
 
 
 class Estimate(Struct, frozen=True):
@@ -176,5 +180,4 @@ class LocalLimits:
 
 def tightest(allowances: Iterable[Allowance | None]) -> Allowance | None:
     """The allowance with the least left; None when nothing is counted."""
-    counted = [each for each in allowances if each is not None]
-    return min(counted, key=lambda each: each.remaining) if counted else None
+    return min(filter(None, allowances), key=_remaining, default=None)

@@ -6,6 +6,7 @@ OpenAI's, whose resets are durations such as `1s` or `6m0s`
 """
 
 import math
+from functools import lru_cache
 
 from gateway.reliability.limits import Admission
 
@@ -32,6 +33,7 @@ def rate_headers(admission: Admission) -> dict[str, str]:
     return headers
 
 
+@lru_cache(maxsize=256)  # what is left of requests is free again in a whole window, mostly
 def _duration(seconds: float) -> str:
     """Seconds as Go prints them, rounded up: 0s, 250ms, 12s, 6m0s, 3h0m0s."""
     if seconds <= 0:

@@ -95,20 +95,22 @@ class RetryBudget:
 
     def request(self) -> None:
         """A request is sent for the first time."""
-        self._requests.append(self._clock())
-        self._forget(self._requests)
+        now = self._clock()
+        self._requests.append(now)
+        self._forget(self._requests, now)
 
     def retry(self) -> bool:
         """Takes a retry out of the budget; False when it is used up."""
-        self._forget(self._requests)
-        self._forget(self._retries)
+        now = self._clock()
+        self._forget(self._requests, now)
+        self._forget(self._retries, now)
         if len(self._retries) >= max(_LEAST_RETRIES, self._ratio * len(self._requests)):
             return False
-        self._retries.append(self._clock())
+        self._retries.append(now)
         return True
 
-    def _forget(self, moments: deque[float]) -> None:
-        edge = self._clock() - _BUDGET_SECONDS
+    def _forget(self, moments: deque[float], now: float) -> None:
+        edge = now - _BUDGET_SECONDS
         while moments and moments[0] <= edge:
             moments.popleft()
 

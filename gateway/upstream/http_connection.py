@@ -10,6 +10,7 @@ from typing import cast
 import httptools
 
 from gateway.headers import headers_by_name
+from gateway.structs import Struct, field
 
 _READ_BUFFER_BYTES = 2**18  # pause the upstream once a slow client leaves this much unread
 _FIRST_FINAL_STATUS = 200
@@ -23,26 +24,26 @@ class ConnectionCutError(OSError):
     """The connection ended, or said what is not HTTP, before the answer was complete."""
 
 
-class Answer:
+class Answer(Struct):
     """The answer to one request, while it comes.
 
-    `raw_headers` are set with `status`. `complete` tells that its last byte has come, `error` what
-    went wrong before.
+    `raw_headers` are set with `status`. `pieces` are those of the body that are unread; the parser
+    puts them there itself. `complete` tells that its last byte has come, `error` what went wrong
+    before.
     """
 
-    def __init__(self, connection: "HTTPConnection", idle_seconds: float) -> None:
-        self.status = 0
-        self.raw_headers: list[tuple[bytes, bytes]] = []
-        self.complete = False
-        self.error: OSError | None = None
-        self.pieces: list[bytes] = []  # of the body, unread; the parser puts them here itself
-        self._connection = connection
-        self._idle_seconds = idle_seconds
-        self._size = 0
-        self._loop = asyncio.get_running_loop()
-        self._waiter: asyncio.Future[None] | None = None
-        self._take: Take | None = None
-        self._until = 0.0
+    _connection: "HTTPConnection"
+    _idle_seconds: float
+    _loop: asyncio.AbstractEventLoop
+    status: int = 0
+    raw_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    complete: bool = False
+    error: OSError | None = None
+    pieces: list[bytes] = field(default_factory=list)
+    _size: int = 0
+    _waiter: asyncio.Future[None] | None = None
+    _take: Take | None = None
+    _until: float = 0.0
 
     @property
     def headers(self) -> dict[str, str]:
@@ -184,7 +185,7 @@ class HTTPConnection(asyncio.Protocol):
         """Sends a request; its answer comes in time."""
         if self._transport is None:
             raise ConnectionCutError("the connection is not made")
-        answer = self._answer = Answer(self, idle_seconds)
+        answer = self._answer = Answer(self, idle_seconds, asyncio.get_running_loop())
         # The parser asks for it once. A call of ours for each chunk costs more than the chunk.
         self.on_body = answer.pieces.append
         self._parser = httptools.HttpResponseParser(self)
