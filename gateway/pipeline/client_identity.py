@@ -5,7 +5,6 @@ from functools import lru_cache
 
 from gateway.context import RequestContext
 
-_SESSION_HEADERS = ("x-claude-code-session-id", "x-session-id", "session-id")
 _PRODUCT = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z]+(?![A-Za-z0-9.]))?")
 _CLIENT_CHARS = 60
 
@@ -26,8 +25,10 @@ def _family(agent: str) -> str:
 
 def client_conversation_key(context: RequestContext, body_key: str | None) -> str | None:
     """The client's own key for its conversation: a session header, or one in the body."""
-    headers = context.headers
-    for name in _SESSION_HEADERS:
-        if headers.get(name):
-            return headers[name]
-    return body_key
+    header = context.headers.get
+    return (
+        header("x-claude-code-session-id")
+        or header("x-session-id")
+        or header("session-id")
+        or body_key
+    )

@@ -102,17 +102,15 @@ def _call(block: JSONObject, plan: ReplyPlan) -> JSONObject:
 
 def _add_reasoning(reply: JSONObject, blocks: list[JSONObject]) -> None:
     """Thinking under both names clients read, and signed for those that send it back."""
-    texts = [text for block in blocks if (text := _thinking(block))]
-    if texts:
-        reply["reasoning_content"] = reply["reasoning"] = "\n\n".join(texts)
+    texts: list[str] = []
     details: list[JSONObject] = []
     for block in blocks:
+        if block.get("type") == "thinking" and block.get("thinking"):
+            texts.append(block["thinking"])
         detail = reasoning_detail(block, len(details))
         if detail is not None:
             details.append(detail)
+    if texts:
+        reply["reasoning_content"] = reply["reasoning"] = "\n\n".join(texts)
     if details:
         reply["reasoning_details"] = details
-
-
-def _thinking(block: JSONObject) -> str:
-    return (block.get("thinking") or "") if block.get("type") == "thinking" else ""

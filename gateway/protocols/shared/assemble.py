@@ -24,7 +24,6 @@ _READ = frozenset(
         *("message_delta", "error"),
     }
 )
-_ENDS = frozenset({"message_stop", "error"})
 
 
 class GrowingBlock(Struct):
@@ -97,17 +96,27 @@ class MessageAssembler:
 
     def feed(self, events: list[tuple[str, bytes]]) -> None:
         """Take these events; nothing is taken after a failure or after the end."""
-        if self._is_over():
+        if self.failure is not None or self.meter.completed:
             return
         blocks, chars = self._blocks, 0
         try:
             for (name, _), event in zip(events, _values_of(events), strict=True):
-                if name == "content_block_delta":
-                    chars += blocks[event["index"]].add(event["delta"])
-                    continue
-                self._on_event(name, event)
-                if name in _ENDS and self._is_over():
-                    break
+                match name:
+                    case "content_block_delta":
+                        chars += blocks[event["index"]].add(event["delta"])
+                    case "content_block_start":
+                        blocks[event["index"]] = GrowingBlock(dict(event["content_block"]))
+                    case "content_block_stop":
+                        blocks[event["index"]].ended = True
+                    case "message_start":
+                        self._on_message_start(event["message"])
+                    case "message_delta":
+                        self._on_message_delta(event)
+                    case "message_stop" | "error":
+                        self._on_end(name, event)
+                        break
+                    case _:
+                        pass  # event types may be added at any time
         except _UNREADABLE as error:
             self.failure = unreadable_event(error)
         self.meter.output_chars += chars
@@ -117,34 +126,15 @@ class MessageAssembler:
         """The Message so far; tool calls that were cut are left out, for nobody may run them."""
         message = dict(self._start)
         message["content"] = self._content()
-        for name, value in self._ending.items():
-            if value is not None or name not in message:
-                message[name] = value
+        message |= self._ending
         message["usage"] = dict(self._usage)
         return message
 
-    def _is_over(self) -> bool:
-        return self.failure is not None or self.meter.completed
-
-    def _on_event(self, name: str, event: JSONObject) -> None:
-        match name:
-            case "message_start":
-                if not self.meter.started:
-                    self._start = event["message"]
-                    self.meter.on_message_start(self._start)
-                    self._usage.update(self._start.get("usage") or {})
-            case "content_block_start":
-                self._blocks[event["index"]] = GrowingBlock(dict(event["content_block"]))
-            case "content_block_stop":
-                self._blocks[event["index"]].ended = True
-            case "message_delta":
-                self._on_message_delta(event)
-            case "message_stop":
-                self._on_message_stop()
-            case "error":
-                self.failure = upstream_event_error(event)
-            case _:
-                pass  # event types may be added at any time
+    def _on_message_start(self, message: JSONObject) -> None:
+        if not self.meter.started:
+            self._start = message
+            self.meter.on_message_start(message)
+            self._usage.update(message.get("usage") or {})
 
     def _on_message_delta(self, event: JSONObject) -> None:
         self.meter.on_message_delta(event)
@@ -155,21 +145,23 @@ class MessageAssembler:
             if value is not None or name not in self._usage:
                 self._usage[name] = value
 
-    def _on_message_stop(self) -> None:
-        if self.meter.stop_reason is None or not self.meter.started:
+    def _on_end(self, name: str, event: JSONObject) -> None:
+        if name == "error":
+            self.failure = upstream_event_error(event)
+        elif self.meter.stop_reason is None or not self.meter.started:
             self.failure = UpstreamCutError(
                 "Claude's API ended the answer without a reason", detail="no stop_reason"
             )
-            return
-        self.meter.on_stop()
+        else:
+            self.meter.on_stop()
 
     def _content(self) -> list[JSONObject]:
         cut = is_cut(self.meter.stop_reason)
-        newest = max(self._blocks, default=-1)
         contents = []
-        for index in sorted(self._blocks):
+        order = sorted(self._blocks)
+        for index in order:
             block = self._blocks[index]
-            content = block.finished(may_be_cut=cut and index == newest)
+            content = block.finished(may_be_cut=cut and index == order[-1])
             if content is not None:
                 contents.append(content)
         return contents

@@ -58,8 +58,8 @@ def reasoning_detail(block: JSONObject, index: int) -> JSONObject | None:
     `index` counts the details of one answer from 0: clients merge by it. None for a block without
     a signature, which could not be replayed.
     """
-    data = block.get("data")
     if block.get("type") == "redacted_thinking":
+        data = block.get("data")
         if not data:
             return None
         return {

@@ -91,18 +91,26 @@ class UsageMeter(Struct):
                 self._add(iteration)
 
     def _take(self, usage: JSON) -> None:
+        """Take a `usage`. Cache writes that it does not break down are of 5 minutes."""
         if not isinstance(usage, dict):
             return
-        # It is read twice an answer, and mostly it has not all of these.
-        if "input_tokens" in usage:
-            self.input_tokens = _count(usage["input_tokens"], self.input_tokens)
-        if "output_tokens" in usage:
-            self.output_tokens = _count(usage["output_tokens"], self.output_tokens)
-        if "cache_read_input_tokens" in usage:
-            read = usage["cache_read_input_tokens"]
-            self.cache_read_tokens = _count(read, self.cache_read_tokens)
-        if "cache_creation" in usage or "cache_creation_input_tokens" in usage:
-            self._take_cache_writes(usage)
+        self.input_tokens = _count(usage.get("input_tokens"), self.input_tokens)
+        self.output_tokens = _count(usage.get("output_tokens"), self.output_tokens)
+        self.cache_read_tokens = _count(
+            usage.get("cache_read_input_tokens"), self.cache_read_tokens
+        )
+        if "cache_creation" in usage:
+            by_lifetime = _inside(usage, "cache_creation")
+            self.cache_write_5m_tokens = _count(
+                by_lifetime.get("ephemeral_5m_input_tokens"), self.cache_write_5m_tokens
+            )
+            self.cache_write_1h_tokens = _count(
+                by_lifetime.get("ephemeral_1h_input_tokens"), self.cache_write_1h_tokens
+            )
+        written = _count(usage.get("cache_creation_input_tokens"), -1)
+        if written >= 0:
+            self.cache_write_1h_tokens = min(self.cache_write_1h_tokens, written)
+            self.cache_write_5m_tokens = written - self.cache_write_1h_tokens
         if not usage.keys() <= _COMMON:
             self._take_more(usage)
 
@@ -121,21 +129,6 @@ class UsageMeter(Struct):
             self.inference_geo = _text(usage["inference_geo"]) or self.inference_geo
         if "iterations" in usage and isinstance(usage["iterations"], list):
             self._iterations = usage["iterations"]
-
-    def _take_cache_writes(self, usage: JSONObject) -> None:
-        """Cache writes by lifetime; what the API does not break down is of 5 minutes."""
-        if "cache_creation" in usage:
-            by_lifetime = _inside(usage, "cache_creation")
-            self.cache_write_5m_tokens = _count(
-                by_lifetime.get("ephemeral_5m_input_tokens"), self.cache_write_5m_tokens
-            )
-            self.cache_write_1h_tokens = _count(
-                by_lifetime.get("ephemeral_1h_input_tokens"), self.cache_write_1h_tokens
-            )
-        total = _count(usage.get("cache_creation_input_tokens"), -1)
-        if total >= 0:
-            self.cache_write_1h_tokens = min(self.cache_write_1h_tokens, total)
-            self.cache_write_5m_tokens = total - self.cache_write_1h_tokens
 
     def _add(self, iteration: JSONObject) -> None:
         other = UsageMeter()
