@@ -37,6 +37,13 @@ class ClientWatch:
     `task` serves the client and is cancelled then.
     """
 
+    left = False
+    _is_sending = False  # what was sent waits for the client to take it
+    _comment = b""
+    _timer: asyncio.TimerHandle | None = None
+    _commenting: asyncio.Task[None] | None = None
+    _last_write = 0.0
+
     def __init__(
         self, connection: LiveConnection, settings: Settings, task: asyncio.Task[object]
     ) -> None:
@@ -44,12 +51,6 @@ class ClientWatch:
         self._keep_alive_seconds = settings.keep_alive_seconds
         self._stall_seconds = settings.client_stall_seconds
         self._task = task
-        self._is_sending = False  # what was sent waits for the client to take it
-        self._comment = b""
-        self._timer: asyncio.TimerHandle | None = None
-        self._commenting: asyncio.Task[None] | None = None
-        self._last_write = 0.0
-        self.left = False
         connection.watch(self._leave)
 
     def start_keep_alive(self, comment: bytes) -> None:

@@ -63,7 +63,14 @@ class LocalLimits:
         """Note a request that was admitted elsewhere."""
         now = self._clock()
         for subject in subjects:
-            self._note(subject, request, estimate, now)
+            limits, log = subject.limits, self._log(subject, now)
+            if limits.requests_per_minute:
+                log.requests.append(now)
+            reserved = [now, float(estimate.tokens)]
+            if limits.tokens_per_minute:
+                log.tokens.append(reserved)
+            if limits.needs_settlement:
+                log.in_flight[request] = (reserved, estimate.micro_dollars)
 
     def admit(
         self, subjects: Sequence[Subject], request: str, estimate: Estimate, when: Periods
@@ -147,16 +154,6 @@ class LocalLimits:
         used = int(sum(tokens for _, tokens in log.tokens))
         reset = log.tokens[-1][0] + WINDOW_SECONDS - now if log.tokens else 0.0
         return Allowance(limit, max(0, limit - used), reset)
-
-    def _note(self, subject: Subject, request: str, estimate: Estimate, now: float) -> None:
-        limits, log = subject.limits, self._log(subject, now)
-        if limits.requests_per_minute:
-            log.requests.append(now)
-        reserved = [now, float(estimate.tokens)]
-        if limits.tokens_per_minute:
-            log.tokens.append(reserved)
-        if limits.needs_settlement:
-            log.in_flight[request] = (reserved, estimate.micro_dollars)
 
     def _log(self, subject: Subject, now: float) -> _Log:
         """The log of a subject, cut to the window."""

@@ -14,7 +14,7 @@ from gateway.protocols.shared.reply_parts import bare_json
 from gateway.protocols.shared.stops import is_cut
 from gateway.protocols.shared.surrogates import join_surrogates
 from gateway.protocols.shared.tool_arguments import tool_input
-from gateway.structs import Struct
+from gateway.structs import Struct, field
 from gateway.turns.digests import seen_digest
 from gateway.wire import JSONObject
 
@@ -41,20 +41,18 @@ class Answer(Struct, frozen=True):
     comes_back_whole: bool
 
 
-class TurnCapture:
+class TurnCapture(Struct, kw_only=True):
     """Gathers the events of one answer; not thread-safe.
 
     `in_fences` is set for answers in JSON that the client gets without a code fence around them.
+    `is_plain` tells that so far there is one text at most, then calls; see `_is_plain`.
     """
 
-    __slots__ = ("_blocks", "_events", "_in_fences", "_size", "is_plain")
-
-    def __init__(self, *, in_fences: bool = False) -> None:
-        self._events: list[tuple[str, bytes]] | None = []
-        self._size = 0
-        self._in_fences = in_fences
-        self._blocks = 0
-        self.is_plain = True
+    in_fences: bool = False
+    is_plain: bool = True
+    _events: list[tuple[str, bytes]] | None = field(default_factory=list)
+    _size: int = 0
+    _blocks: int = 0
 
     def feed(self, events: list[tuple[str, bytes]]) -> None:
         """Take note of these events."""
@@ -68,7 +66,7 @@ class TurnCapture:
             self._events = None
 
     def _note_kinds(self, events: list[tuple[str, bytes]]) -> None:
-        """Stay plain for one text at most, then calls; see `_is_plain`."""
+        """Take note of the kinds of the blocks that begin."""
         begins = map("content_block_start".__eq__, map(_NAME, events))
         for _, data in compress(events, begins):
             is_first = self._blocks == 0
@@ -99,7 +97,7 @@ class TurnCapture:
             return None
         seen_content = [block.seen() for block in blocks]
         shown = seen_content
-        if self._in_fences:
+        if self.in_fences:
             text = "".join(block["text"] for block in shown if block["type"] == "text")
             calls = [block for block in shown if block["type"] == "tool_use"]
             shown = [{"type": "text", "text": bare_json(text)}, *calls]
