@@ -279,7 +279,6 @@ class LivePipeline(Struct, frozen=True):
         without one the account is closed.
         """
         try:
-            await context.cohorts.step()
             while True:
                 try:
                     begun = await self.attempts.begin(prepared.call)
