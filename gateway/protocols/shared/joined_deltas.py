@@ -13,6 +13,7 @@ _DELTA = (
 # What stands in a string of JSON, and no more: a delta may have another field behind its text.
 _TEXT = rb'[^"\\\x00-\x1f]*+(?:\\[^\x00-\x1f][^"\\\x00-\x1f]*+)*+'
 _END = _TEXT + rb'"\} *\}\n\n'  # the API pads its events with spaces
+_BETWEEN = b'"}}\n\nevent: '
 _RUN = re.compile(b"(%b)%b(?:\\1%b)+" % (_DELTA, _END, _END))
 
 
@@ -28,7 +29,9 @@ def join_deltas(events: bytes) -> bytes:
 
 def _joined(run: re.Match[bytes]) -> bytes:
     events, beginning = run[0], run[1]
-    joined = events.replace(b'"}}\n\n' + beginning, b"")
+    begins_at = len(beginning) - len(b"event: ")
+    first, *others = events[len(beginning) :].split(_BETWEEN)
+    joined = beginning + first + b"".join([other[begins_at:] for other in others])
     if joined.count(b"\n\n") == 1:
         return joined
     texts = [piece[: piece.rindex(b'"}')] for piece in events.split(beginning)[1:]]
