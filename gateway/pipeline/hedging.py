@@ -38,7 +38,12 @@ async def first_to_begin(
             if task is not taken:
                 task.cancel()
                 task.add_done_callback(partial(_let_go, drop))
-        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        except asyncio.CancelledError:  # nobody waits for the one that was taken any more
+            if taken is not None:
+                drop(taken.result())
+            raise
 
 
 def _let_go(drop: Callable[[_Result], None], task: asyncio.Future[_Result]) -> None:

@@ -116,6 +116,26 @@ async def test_what_has_begun_for_a_client_that_leaves_is_let_go() -> None:
     assert dropped == ["first"]
 
 
+async def test_what_was_taken_for_a_client_that_leaves_while_the_other_ends_is_let_go() -> None:
+    ends, dropped = asyncio.Event(), list[str]()
+
+    async def ends_slowly() -> str:
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            ends.set()
+            await asyncio.sleep(0.05)
+        return "first"
+
+    hedged = first_to_begin(ends_slowly, Runner("second", 0), 0.01, dropped.append)
+    client = asyncio.ensure_future(hedged)
+    await ends.wait()
+    client.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await client
+    assert dropped == ["second"]
+
+
 async def test_a_second_that_fails_leaves_the_first_its_time() -> None:
     second = Runner("second", 0, ValueError("no"))
     assert await first_to_begin(Runner("first", 0.05), second, 0.01, nobody) == "first"
