@@ -9,10 +9,22 @@ the next. Known as cohort scheduling (Larus and Parkes, USENIX Annual Technical 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Generator
-from types import coroutine
 
 MOST_TOGETHER = 32
 """With more, what the requests themselves keep in mind takes the place of the code."""
+
+
+class _Turns:
+    """Waits for so many turns of the event loop."""
+
+    def __init__(self, count: int) -> None:
+        self._pauses = (None,) * count  # a task that is given None goes on in the next turn
+
+    def __await__(self) -> Generator[None, None, None]:
+        return iter(self._pauses)  # type: ignore[return-value]  # an await needs no more
+
+
+_AT_ONCE, _NEXT_TURN = _Turns(0), _Turns(1)
 
 
 class Apart:
@@ -23,16 +35,14 @@ class Apart:
 
         To be awaited where nothing has been taken yet; `again` after a wait for somebody else.
         """
-        return self.step()
+        return _AT_ONCE
 
-    @coroutine
-    def step(self) -> Generator[None, None, None]:
+    def step(self) -> Awaitable[None]:
         """A step is done: let the others of the cohort do it too.
 
         To be awaited where the request may be cancelled, as after any other wait.
         """
-        return
-        yield  # makes this a generator, which is what an await runs
+        return _AT_ONCE
 
 
 APART = Apart()
@@ -50,47 +60,41 @@ class Cohorts(Apart):
         self._most = most
         self._new: deque[asyncio.Future[None]] = deque()
         self._back: deque[asyncio.Future[None]] = deque()
-        self._stepping = 0  # how many are between two steps
         self._together = 0  # how many set out last
+        self._has_stepped = False  # somebody, since this was last looked at
         self._opens = False
 
     def enter(self, *, again: bool = False) -> Awaitable[None]:
         """See Apart. Whoever enters in the same turn of the loop sets out together."""
         waiter = asyncio.get_running_loop().create_future()
         (self._back if again else self._new).append(waiter)
-        if not self._stepping:
-            self._open_soon()
+        if not self._opens:
+            self._open_next_turn()
         return waiter
 
-    @coroutine
-    def step(self) -> Generator[None, None, None]:
+    def step(self) -> Awaitable[None]:
         """See Apart. One that is alone goes on at once."""
         if self._together < 2:
-            return
-        self._stepping += 1
-        try:
-            yield
-        finally:
-            self._stepping -= 1
-            if not self._stepping and (self._back or self._new):
-                self._open_soon()
+            return _AT_ONCE
+        self._has_stepped = True
+        return _NEXT_TURN
 
-    def _open_soon(self) -> None:
-        """Next turn: whoever steps on in this one is to be waited for."""
-        if not self._opens:
-            self._opens = True
-            asyncio.get_running_loop().call_soon(self._open)
+    def _open_next_turn(self) -> None:
+        self._opens = True
+        asyncio.get_running_loop().call_soon(self._open)
 
     def _open(self) -> None:
+        """Let those that wait set out, once a turn has gone by in which nobody took a step."""
         self._opens = False
-        if self._stepping:
-            return  # who is the last to be between two steps opens
-        self._together = 0
-        waiting = self._back or self._new
-        while waiting and self._together < self._most:
-            waiter = waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                self._together += 1
+        if self._has_stepped:
+            self._has_stepped = False
+        else:
+            self._together = 0
+            waiting = self._back or self._new
+            while waiting and self._together < self._most:
+                waiter = waiting.popleft()
+                if not waiter.done():
+                    waiter.set_result(None)
+                    self._together += 1
         if self._back or self._new:
-            self._open_soon()
+            self._open_next_turn()
