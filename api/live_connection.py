@@ -5,27 +5,20 @@ other ASGI server.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, Protocol
 
 from starlette.types import Message, Receive, Scope, Send
 
 from api.request_body import AsgiBody, BodySource
 from gateway.pipeline.reply import WriteNow
+from gateway.waits import AT_ONCE
 
 Headers = Mapping[str, str]
 """The headers of an answer, by any spelling of their names; none says its length."""
 
 
-class _Taken:
-    """Nothing is in the way."""
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        return
-        yield  # makes this a generator, which is what an await runs
-
-
-TAKEN: Awaitable[None] = _Taken()
+TAKEN = AT_ONCE
 """What has been taken at once, so that there is nothing to wait for."""
 
 

@@ -8,23 +8,12 @@ the next. Known as cohort scheduling (Larus and Parkes, USENIX Annual Technical 
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable
+
+from gateway.waits import AT_ONCE, NEXT_TURN
 
 MOST_TOGETHER = 32
 """With more, what the requests themselves keep in mind takes the place of the code."""
-
-
-class _Turns:
-    """Waits for so many turns of the event loop."""
-
-    def __init__(self, count: int) -> None:
-        self._pauses = (None,) * count  # a task that is given None goes on in the next turn
-
-    def __await__(self) -> Generator[None, None, None]:
-        return iter(self._pauses)  # type: ignore[return-value]  # an await needs no more
-
-
-_AT_ONCE, _NEXT_TURN = _Turns(0), _Turns(1)
 
 
 class Apart:
@@ -35,14 +24,14 @@ class Apart:
 
         To be awaited where nothing has been taken yet; `again` after a wait for somebody else.
         """
-        return _AT_ONCE
+        return AT_ONCE
 
     def step(self) -> Awaitable[None]:
         """A step is done: let the others of the cohort do it too.
 
         To be awaited where the request may be cancelled, as after any other wait.
         """
-        return _AT_ONCE
+        return AT_ONCE
 
 
 APART = Apart()
@@ -75,9 +64,9 @@ class Cohorts(Apart):
     def step(self) -> Awaitable[None]:
         """See Apart. One that is alone goes on at once."""
         if self._together < 2:
-            return _AT_ONCE
+            return AT_ONCE
         self._has_stepped = True
-        return _NEXT_TURN
+        return NEXT_TURN
 
     def _open_next_turn(self) -> None:
         self._opens = True

@@ -5,6 +5,7 @@ from gateway.errors import GatewayError, UpstreamError
 from gateway.pipeline.attempts import Begun, Event
 from gateway.pipeline.reply import Relay, Reply, Settle
 from gateway.protocols.shared.failures import (
+    UNREADABLE,
     anthropic_error,
     unreadable_event,
     upstream_event_error,
@@ -27,7 +28,7 @@ class UsageReader:
             elif name in _READ:
                 try:
                     self._read(name, wire.loads(payload))
-                except (ValueError, KeyError, TypeError, AttributeError) as error:
+                except UNREADABLE as error:
                     self.failure = unreadable_event(error)
 
     def _read(self, name: str, event: wire.JSONObject) -> None:

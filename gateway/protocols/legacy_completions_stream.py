@@ -15,6 +15,7 @@ from gateway.protocols.legacy_completions import (
 )
 from gateway.protocols.shared.draft import ReplyPlan
 from gateway.protocols.shared.failures import (
+    UNREADABLE,
     openai_error,
     unreadable_event,
     upstream_event_error,
@@ -25,7 +26,6 @@ from gateway.protocols.shared.usage import UsageMeter, openai_usage
 from gateway.structs import replace
 from gateway.wire import JSONObject
 
-_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
 _DONE = b"data: [DONE]\n\n"
 _OUTPUT_DELTAS = {"thinking_delta": "thinking", "input_json_delta": "partial_json"}
 
@@ -69,7 +69,7 @@ class CompletionStream:
                 if self.failure is not None or self.meter.completed:
                     break
                 self._on_event(name, data, out)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             self.failure = unreadable_event(error)
         return escape_line_separators(b"".join(out))
 

@@ -19,6 +19,7 @@ from gateway.protocols.shared.chunks import DONE, between, make_frames
 from gateway.protocols.shared.delta_runs import by_name, read_run
 from gateway.protocols.shared.draft import ReplyPlan
 from gateway.protocols.shared.failures import (
+    UNREADABLE,
     openai_error,
     unreadable_event,
     upstream_event_error,
@@ -37,7 +38,6 @@ from gateway.protocols.shared.usage import UsageMeter
 from gateway.structs import Struct, field
 from gateway.wire import JSON, JSONObject
 
-_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
 _NEEDS_A_START = frozenset({"content_block_start", "content_block_delta", "content_block_stop"})
 _UNFINISHED_ARGUMENTS = "{"
 """Sent for a call that was cut before its first argument: some clients read "" as {} and run it."""
@@ -117,7 +117,7 @@ class ChatStream:
                     self._on_event(name, data, out)
                     if self._is_over:
                         return escape_line_separators(b"".join(out))
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             self.failure = unreadable_event(error)
         return escape_line_separators(b"".join(out))
 

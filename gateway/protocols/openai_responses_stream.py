@@ -34,7 +34,7 @@ from gateway.protocols.openai_responses_plan import (
 )
 from gateway.protocols.shared.assemble import GrowingBlock
 from gateway.protocols.shared.delta_runs import TEXT_DELTAS, by_name, read_run
-from gateway.protocols.shared.failures import unreadable_event, upstream_event_error
+from gateway.protocols.shared.failures import UNREADABLE, unreadable_event, upstream_event_error
 from gateway.protocols.shared.reply_parts import tool_arguments
 from gateway.protocols.shared.sealed_thinking import advanced
 from gateway.protocols.shared.sse import escape_line_separators
@@ -43,7 +43,6 @@ from gateway.protocols.shared.surrogates import ends_inside_character, join_surr
 from gateway.protocols.shared.usage import UsageMeter
 from gateway.wire import JSON, JSONObject
 
-_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
 _NEEDS_A_START = frozenset({"content_block_start", "content_block_delta", "content_block_stop"})
 
 
@@ -111,7 +110,7 @@ class ResponsesStream:
                     self._on_event(name, data, out)
                     if self._is_over:
                         return escape_line_separators(b"".join(out))
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             self.failure = unreadable_event(error)
         return escape_line_separators(b"".join(out))
 

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from gateway import wire
 from gateway.protocols.messages_form import THINKING_BLOCKS
+from gateway.protocols.shared.failures import UNREADABLE
 from gateway.protocols.shared.sse import SSEFramer
 from gateway.wire import JSONObject
 
@@ -22,7 +23,6 @@ MAX_ANSWER_BYTES = 2 * 2**20
 _GOOD_ENDS = frozenset({"end_turn", "stop_sequence"})
 _BLOCKS = THINKING_BLOCKS | {"text"}
 _READ = frozenset({"message_start", "content_block_start", "message_delta"})
-_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
 
 
 class AnswerRecorder:
@@ -58,7 +58,7 @@ def may_be_kept(events: Events) -> bool:
         return False
     try:
         return _is_good([wire.loads(data) for name, data in events if name in _READ])
-    except _UNREADABLE:
+    except UNREADABLE:
         return False
 
 

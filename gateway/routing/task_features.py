@@ -149,9 +149,8 @@ def _task(text: str) -> str:
     """
     begin = text.find("<task>", 0, _HEAD_CHARS)
     if begin < 0:
-        if "\n" in text:  # each of the rules begins with a line
-            for rules in _RULES:
-                text = text.partition(rules)[0] or text
+        for rules in _RULES:
+            text = text.partition(rules)[0] or text
         return text
     end = text.find("</task>", begin)
     return text[begin + len("<task>") : end if end > 0 else None]

@@ -19,7 +19,7 @@ from gateway.protocols.shared.draft import ReplyPlan
 from gateway.storage.shared_lookup import SharedLookup
 from gateway.structs import Struct, field
 from gateway.turns.capture import Answer, TurnCapture
-from gateway.turns.history import Answers, History, is_first_turn, read_history, turn_key
+from gateway.turns.history import Answers, History, read_history, turn_key
 from gateway.turns.restore import Restored, restore
 from gateway.turns.sending import Sending, prepare
 from gateway.turns.store import TurnLookup, TurnStore
@@ -62,9 +62,7 @@ class Turns(Struct, frozen=True):
         """
         digests = digests or BlockDigests()
         read = _ReadOnce(dict(body), carried, digests)
-        answers = Answers()
-        if not is_first_turn(body["messages"]):
-            answers = digests.walk(body["messages"], answers)
+        answers = digests.walk(body["messages"], Answers())
         is_bare = carried is None and not answers.has_thinking
         keys = answers.keys
         if keys is None:

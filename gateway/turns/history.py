@@ -119,11 +119,6 @@ class _HistoryWalk(Walk):
         self.state, self.opens = state, opens
 
 
-def is_first_turn(messages: list[JSONObject]) -> bool:
-    """True for one message of the user alone: there is no answer to find, nor a turn of one."""
-    return len(messages) == 1 and messages[0]["role"] == "user"
-
-
 class Answers(Walk):
     """A walk over the assistant's messages that takes no digest of any.
 

@@ -9,14 +9,13 @@ from collections.abc import Iterable
 from gateway import wire
 from gateway.errors import UpstreamCutError, UpstreamError
 from gateway.protocols.shared.delta_runs import TEXT_DELTAS
-from gateway.protocols.shared.failures import unreadable_event, upstream_event_error
+from gateway.protocols.shared.failures import UNREADABLE, unreadable_event, upstream_event_error
 from gateway.protocols.shared.stops import is_cut
 from gateway.protocols.shared.surrogates import join_surrogates
 from gateway.protocols.shared.usage import UsageMeter
 from gateway.structs import Struct, field
 from gateway.wire import JSON, JSONObject
 
-_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
 _CALLS = frozenset({"tool_use", "server_tool_use"})
 _READ = frozenset(
     {
@@ -117,7 +116,7 @@ class MessageAssembler:
                         break
                     case _:
                         pass  # event types may be added at any time
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             self.failure = unreadable_event(error)
         self.meter.output_chars += chars
 

@@ -163,6 +163,10 @@ def upstream_event_error(data: JSON) -> UpstreamError:
     return error
 
 
+UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
+"""What goes wrong with an event that is not what the Messages API sends."""
+
+
 def unreadable_event(cause: Exception) -> UpstreamError:
     """The error for an event that is not what the Messages API sends."""
     error = UpstreamError(
