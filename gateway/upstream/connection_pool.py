@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import aiohappyeyeballs
 
+from gateway.upstream.gathered_reads import GatheredReads
 from gateway.upstream.http_connection import HTTPConnection
 
 _CONNECT_SECONDS = 10.0
@@ -39,6 +40,7 @@ class ConnectionPool:
             self._tls.set_alpn_protocols(["http/1.1"])
         self._idle: deque[tuple[HTTPConnection, float]] = deque()
         self._all: set[HTTPConnection] = set()
+        self._gathered = GatheredReads()
 
     def take_idle(self) -> HTTPConnection | None:
         """The connection that was used last; None when there is none that is free."""
@@ -88,7 +90,7 @@ class ConnectionPool:
         try:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             _, connection = await loop.create_connection(
-                lambda: HTTPConnection(self.keep, self._all.discard),
+                lambda: HTTPConnection(self.keep, self._all.discard, self._gathered),
                 sock=connected,
                 ssl=self._tls,
                 server_hostname=self._host if self._tls is not None else None,

@@ -5,6 +5,8 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from gateway.upstream.transport import UpstreamResponse, UpstreamTransport
+
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -61,6 +63,21 @@ async def scripted_upstream(
             yield upstream
         finally:
             await upstream.stop()
+
+
+@asynccontextmanager
+async def answering(
+    handler: Handler, *, idle_seconds: float = 5, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[UpstreamResponse]:
+    """The answer to a request that `handler` answers, its head read."""
+    async with (
+        scripted_upstream(handler, tls=tls) as server,
+        UpstreamTransport(
+            server.base_url, "sk-key", first_byte_seconds=5, idle_seconds=idle_seconds
+        ) as transport,
+        asyncio.timeout(10),
+    ):
+        yield await transport.open("/v1/messages", b"{}", {})
 
 
 async def write_chunk(writer: asyncio.StreamWriter, data: bytes) -> None:

@@ -1,35 +1,18 @@
 """Bytes of an answer that are passed on in the call they come by."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
 from gateway.errors import UpstreamCutError, UpstreamTimeoutError
-from gateway.upstream.transport import UpstreamResponse, UpstreamTransport
+from gateway.upstream.transport import UpstreamResponse
 from tests.support.scripted_upstream import (
-    Handler,
     Steps,
-    scripted_upstream,
+    answering,
     write_chunk,
     write_head,
     write_slowly,
 )
-
-
-@asynccontextmanager
-async def answering(
-    handler: Handler, *, idle_seconds: float = 5
-) -> AsyncIterator[UpstreamResponse]:
-    async with (
-        scripted_upstream(handler) as server,
-        UpstreamTransport(
-            server.base_url, "sk-key", first_byte_seconds=5, idle_seconds=idle_seconds
-        ) as transport,
-        asyncio.timeout(10),
-    ):
-        yield await transport.open("/v1/messages", b"{}", {})
 
 
 async def test_what_comes_is_passed_on_until_the_taker_wants_no_more() -> None:

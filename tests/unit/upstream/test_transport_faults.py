@@ -11,6 +11,7 @@ import pytest
 from gateway.errors import UpstreamCutError, UpstreamUnreachableError
 from gateway.upstream import connection_pool
 from gateway.upstream.connection_pool import ConnectionPool
+from gateway.upstream.gathered_reads import GatheredReads
 from gateway.upstream.http_connection import HTTPConnection
 from gateway.upstream.transport import UpstreamResponse, UpstreamTransport
 from tests.support.certificates import self_signed
@@ -311,11 +312,11 @@ async def test_a_certificate_of_another_host_or_nobodys_is_refused(
         assert server.heads == []
 
 
-def test_a_connection_that_ends_with_its_answer_is_not_kept() -> None:
+async def test_a_connection_that_ends_with_its_answer_is_not_kept() -> None:
     pool = ConnectionPool("http://127.0.0.1:1")
     kept: list[HTTPConnection] = []
     for _ in range(2):  # the first one finds an empty pool
-        connection = HTTPConnection(pool.keep, kept.append)
+        connection = HTTPConnection(pool.keep, kept.append, GatheredReads())
         assert not connection.is_open
         pool.keep(connection)
         assert pool.idle_count == 0
