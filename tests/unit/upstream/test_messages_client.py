@@ -35,10 +35,14 @@ BODY = {
 
 
 @asynccontextmanager
-async def asking(*answers: Handler) -> AsyncIterator[tuple[ScriptedUpstream, MessagesClient]]:
+async def asking(
+    *answers: Handler, timeout_seconds: float = 10
+) -> AsyncIterator[tuple[ScriptedUpstream, MessagesClient]]:
     async with (
         scripted_upstream(*answers) as server,
-        MessagesClient(f"{server.base_url}/v1/", "sk-key", timeout_seconds=0.5) as client,
+        MessagesClient(
+            f"{server.base_url}/v1/", "sk-key", timeout_seconds=timeout_seconds
+        ) as client,
     ):
         yield server, client
 
@@ -73,7 +77,7 @@ async def test_silence_and_refused_connections_may_be_tried_again() -> None:
     async def say_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
 
-    async with asking(say_nothing) as (_, client):
+    async with asking(say_nothing, timeout_seconds=0.5) as (_, client):
         with pytest.raises(UpstreamTimeoutError) as late:
             await client.ask(BODY)
         assert late.value.retryable
