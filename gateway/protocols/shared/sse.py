@@ -16,7 +16,7 @@ MAX_EVENT_BYTES = 32 * 1024 * 1024  # the size of the largest request body the A
 
 _BOM = b"\xef\xbb\xbf"
 # Of data whose lines end with LF. Possessive, and one character to stop at: both are much faster.
-_PLAIN_EVENT = re.compile(rb"event: ([^\n]*+)\ndata: ([^\n]*+)\n\n")
+_PLAIN_EVENT = re.compile(rb"event: ([^\n]++)\ndata: ([^\n]*+)\n\n")
 _PLAIN_FRAME_BYTES = len(b"event: \ndata: \n\n")
 
 

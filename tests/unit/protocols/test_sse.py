@@ -16,6 +16,7 @@ STREAM = (
     'data: {"type":"content_block_delta","text":"日本 🙂"}\n\n'
     "id: 7\nretry: 10\nevent: new_kind\n: why not\ndata: one\ndata: two\ndata\n\n"
     "event: nothing\n\n"
+    'event: \ndata: {"type":"unnamed"}\n\n'
     'data: "no object"\n\n'
     "data: not json\n\n"
 ).encode()
@@ -24,6 +25,7 @@ EVENTS = [
     ("ping", b"{}"),
     ("content_block_delta", '{"type":"content_block_delta","text":"日本 🙂"}'.encode()),
     ("new_kind", b"one\ntwo\n"),
+    ("unnamed", b'{"type":"unnamed"}'),
     ("message", b'"no object"'),
     ("message", b"not json"),
 ]
