@@ -198,12 +198,20 @@ class Account(Struct):
         return meter.completed and self.begun is not None and self.begun.response.is_complete
 
     def failed(self, error: GatewayError) -> None:
-        """Close a request whose upstream never began a good answer."""
+        """Close a request that has no reply; an answer that had begun is dropped."""
         self._close(NOTHING_USED, self.opened.model, _failure(error))
+        self._drop()
 
     def left(self) -> None:
-        """Close a request whose client left before the upstream began."""
+        """Close a request whose client left before there was a reply."""
         self._close(NOTHING_USED, self.opened.model, Outcome("aborted", _CLIENT_CLOSED))
+        self._drop()
+
+    def _drop(self) -> None:
+        if self.begun is not None:
+            self.begun.response.abort()
+            if self.begun.passage is not None:
+                self.begun.passage.dropped()
 
     def settle(self, meter: UsageMeter, failure: GatewayError | None, cut: bool) -> None:
         """Close a request whose answer began. Synchronous: it runs while the client leaves."""

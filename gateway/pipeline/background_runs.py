@@ -41,7 +41,7 @@ _log = logging.getLogger("gateway.background")
 class OpenKept(Protocol):
     """Opens a request whose answer is promised under an id."""
 
-    async def __call__(self, context: RequestContext, body: bytes, kept: KeptAs) -> KeptReply:
+    def __call__(self, context: RequestContext, body: bytes, kept: KeptAs) -> Awaitable[KeptReply]:
         """The reply. Raises GatewayError."""
 
 

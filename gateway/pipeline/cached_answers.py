@@ -5,7 +5,6 @@ know the difference. What hears answers does: a turn is kept of the same answer 
 whose thinking is signed for just this conversation, but never of an answer to another question.
 """
 
-import asyncio
 import math
 from collections.abc import Mapping
 
@@ -32,15 +31,11 @@ class CachedAnswers(Struct, frozen=True):
     cache: ResponseCache
 
     async def begin(self, context: RequestContext, account: Account, prepared: Prepared) -> Started:
-        """The beginning of an answer, and who is to hear it; without one the account is closed."""
+        """The beginning of an answer, and who is to hear it."""
         question = self._question(context, prepared)
         if question is None:
             return await self.live.begin(context, account, prepared)
-        try:
-            found = await self.cache.find(question)
-        except asyncio.CancelledError:
-            account.left()
-            raise
+        found = await self.cache.find(question)
         if found.answer is not None:
             return self._again(context, account, prepared, found.answer)
         context.response_headers["X-Cache"] = "MISS"

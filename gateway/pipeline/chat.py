@@ -1,7 +1,8 @@
 """OpenAI chat completions, and the plain chat in their clothes."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from gateway import wire
 from gateway.catalog.models import Model
@@ -10,7 +11,7 @@ from gateway.pipeline.accounting import Account
 from gateway.pipeline.cached_answers import CachedAnswers
 from gateway.pipeline.kept_reply import KeptAs, KeptReply
 from gateway.pipeline.known_prefixes import Reading
-from gateway.pipeline.live import LivePipeline
+from gateway.pipeline.live import AnyReply, LivePipeline
 from gateway.pipeline.prepared import PLAINLY, Prepared, Preparing, Started
 from gateway.pipeline.reply import AssembledReply, Reply, StreamedReply
 from gateway.protocols.chat_dialects import translate
@@ -36,15 +37,14 @@ class ChatPipeline(Struct, frozen=True):
     live: LivePipeline
     answers: CachedAnswers
 
-    async def open_chat(self, context: RequestContext, body: bytes) -> Reply:
+    def open_chat(self, context: RequestContext, body: bytes) -> Awaitable[Reply]:
         """The reply to an OpenAI chat completion."""
-        account, started = await self._begin(context, body, self._read)
-        return _chat_reply(context, account, started)
+        return self._open(context, body, self._read, partial(_chat_reply, context))
 
-    async def open_simple_chat(self, context: RequestContext, body: bytes) -> Reply:
+    def open_simple_chat(self, context: RequestContext, body: bytes) -> Awaitable[Reply]:
         """The reply to `POST /chat`."""
-        account, started = await self._begin(context, body, _plain_chat)
-        return _chat_reply(context, account, started, plain_answer)
+        reply = partial(_chat_reply, context, render=plain_answer)
+        return self._open(context, body, _plain_chat, reply)
 
     def _read(self, project: str, body: bytes) -> Reading:
         return self.live.prefixes.read(project, body, PREFIX_FORM)
@@ -53,22 +53,30 @@ class ChatPipeline(Struct, frozen=True):
         """Raises InvalidRequestError and ModelNotFoundError for what would be refused later."""
         _ = self.live.names.resolve(translate(wire.loads_object(body)).asked_model)
 
-    async def open_kept(self, context: RequestContext, body: bytes, kept: KeptAs) -> KeptReply:
+    def open_kept(self, context: RequestContext, body: bytes, kept: KeptAs) -> Awaitable[KeptReply]:
         """The reply to a chat completion that is promised under an id."""
-        account, started = await self._begin(context, body, self._read, _BY_EVENT)
-        plan = replace(started.prepared.plan, completion_id=kept.id)
-        translator = ChatStream(plan, kept.created_at, kept.id)
 
-        def whole(collected: MessageAssembler) -> bytes:
-            return wire.dumps(answer(collected.message, collected.meter, plan, kept.created_at))
+        def reply(account: Account, started: Started) -> KeptReply:
+            plan = replace(started.prepared.plan, completion_id=kept.id)
+            translator = ChatStream(plan, kept.created_at, kept.id)
 
-        reply = KeptReply(started.begun, translator, whole, account.settle, started.listener)
-        account.began(translator.meter)
-        return reply
+            def whole(collected: MessageAssembler) -> bytes:
+                return wire.dumps(answer(collected.message, collected.meter, plan, kept.created_at))
 
-    async def _begin(
-        self, context: RequestContext, body: bytes, read: Read, how: Preparing = PLAINLY
-    ) -> tuple[Account, Started]:
+            made = KeptReply(started.begun, translator, whole, account.settle, started.listener)
+            account.began(translator.meter)
+            return made
+
+        return self._open(context, body, self._read, reply, _BY_EVENT)
+
+    def _open(
+        self,
+        context: RequestContext,
+        body: bytes,
+        read: Read,
+        reply: Callable[[Account, Started], AnyReply],
+        how: Preparing = PLAINLY,
+    ) -> Awaitable[AnyReply]:
         live = self.live
 
         async def prepare(instead: Model | None) -> Prepared:
@@ -81,8 +89,7 @@ class ChatPipeline(Struct, frozen=True):
             live.prefixes.keep(reading, digests)
             return prepared
 
-        prepared, account = await live.admit(context, body, prepare)
-        return account, await self.answers.begin(context, account, prepared)
+        return live.open(context, body, prepare, self.answers.begin, reply)
 
 
 def _chat_reply(

@@ -1,6 +1,7 @@
 """Legacy completions: a chat turn with other words around it."""
 
 import time
+from collections.abc import Awaitable
 
 from gateway import wire
 from gateway.catalog.models import Model
@@ -9,7 +10,7 @@ from gateway.errors import GatewayError
 from gateway.pipeline.accounting import Account
 from gateway.pipeline.cached_answers import CachedAnswers
 from gateway.pipeline.live import LivePipeline
-from gateway.pipeline.prepared import Prepared, Preparing
+from gateway.pipeline.prepared import Prepared, Preparing, Started
 from gateway.pipeline.reply import NOBODY, AssembledReply, Reply, Settle, StreamedReply
 from gateway.protocols.legacy_completions import (
     CompletionPlan,
@@ -33,7 +34,7 @@ class CompletionPipeline(Struct, frozen=True):
     live: LivePipeline
     answers: CachedAnswers
 
-    async def open_completion(self, context: RequestContext, body: bytes) -> Reply:
+    def open_completion(self, context: RequestContext, body: bytes) -> Awaitable[Reply]:
         """The reply to a completion request. Raises GatewayError before there is one."""
         plans: list[CompletionPlan] = []
 
@@ -42,22 +43,10 @@ class CompletionPipeline(Struct, frozen=True):
             plans.append(request.plan)
             return await self._prepared(context, request, instead)
 
-        prepared, account = await self.live.admit(context, body, prepare)
-        started = await self.answers.begin(context, account, prepared)
-        begun, listener = started.begun, started.listener
-        plan, reply, created = plans[0], started.prepared.plan, int(time.time())
-        if reply.stream:
-            translator = CompletionStream(reply, plan, created, context.request_id)
-            first = translator.feed(begun.events)
-            account.began(translator.meter)
-            settle = _settles(account, translator)
-            return StreamedReply(begun, translator, first, settle, listener)
+        def reply(account: Account, started: Started) -> Reply:
+            return _completion_reply(context, account, started, plans[0])
 
-        def whole(collected: MessageAssembler) -> bytes:
-            message, meter = collected.message, collected.meter
-            return wire.dumps(completion_answer(message, meter, reply, plan, created))
-
-        return AssembledReply(begun, account, whole, listener)
+        return self.live.open(context, body, prepare, self.answers.begin, reply)
 
     async def _prepared(
         self, context: RequestContext, request: CompletionRequest, instead: Model | None
@@ -67,6 +56,25 @@ class CompletionPipeline(Struct, frozen=True):
         # Nothing of it comes back in a later request, so no turn is kept.
         prepared = await self.live.prepared(context, draft, _TYPING, instead)
         return replace(prepared, listener=NOBODY)
+
+
+def _completion_reply(
+    context: RequestContext, account: Account, started: Started, plan: CompletionPlan
+) -> Reply:
+    """The reply in the form the client asked for, with the events so far already in it."""
+    begun, listener = started.begun, started.listener
+    how, created = started.prepared.plan, int(time.time())
+    if how.stream:
+        translator = CompletionStream(how, plan, created, context.request_id)
+        first = translator.feed(begun.events)
+        account.began(translator.meter)
+        return StreamedReply(begun, translator, first, _settles(account, translator), listener)
+
+    def whole(collected: MessageAssembler) -> bytes:
+        message, meter = collected.message, collected.meter
+        return wire.dumps(completion_answer(message, meter, how, plan, created))
+
+    return AssembledReply(begun, account, whole, listener)
 
 
 def _settles(account: Account, translator: CompletionStream) -> Settle:

@@ -6,9 +6,10 @@ from gateway import wire
 from gateway.catalog.models import Model
 from gateway.context import RequestContext
 from gateway.errors import NotConfiguredError, UpstreamError
+from gateway.pipeline.accounting import Account
 from gateway.pipeline.attempts import Begun, Repair, UpstreamCall
 from gateway.pipeline.live import LivePipeline
-from gateway.pipeline.prepared import Prepared
+from gateway.pipeline.prepared import Prepared, Started
 from gateway.pipeline.reply import Reply, Settle
 from gateway.protocols.openai_embeddings import (
     EmbeddingRequest,
@@ -63,9 +64,10 @@ class EmbeddingPipeline(Struct, frozen=True):
             requests.append(request)
             return _prepared(provider, context, request)
 
-        prepared, account = await provider.admit(context, body, prepare)
-        started = await provider.begin(context, account, prepared)
-        return EmbeddingReply(started.begun, requests[0], account.settle)
+        def reply(account: Account, started: Started) -> Reply:
+            return EmbeddingReply(started.begun, requests[0], account.settle)
+
+        return await provider.open(context, body, prepare, provider.begin, reply)
 
 
 class EmbeddingReply(Reply):

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import TypeVar
 
 from gateway import wire
 from gateway.catalog.models import Model
 from gateway.cohorts import APART
 from gateway.context import RequestContext
-from gateway.errors import GatewayError, PermissionDeniedError
+from gateway.errors import GatewayError, InternalError, PermissionDeniedError
 from gateway.pipeline.accounting import Account, Accounting, Asked
 from gateway.pipeline.attempts import Attempts, Begun
 from gateway.pipeline.conversations import Conversation, Conversations
@@ -17,6 +18,7 @@ from gateway.pipeline.known_prefixes import KnownPrefixes
 from gateway.pipeline.large_bodies import LargeBodies, is_large
 from gateway.pipeline.prepared import Prepare, Prepared, Preparing, Started, upstream_call
 from gateway.pipeline.repairs import repairs_of
+from gateway.pipeline.reply import Reply
 from gateway.pipeline.routing_note import announce_decision, routing_note
 from gateway.projects import Projects
 from gateway.protocols.messages_form import without_thinking
@@ -37,6 +39,11 @@ from gateway.telemetry import series
 from gateway.turns.conversation import Conversation as TurnConversation
 from gateway.turns.conversation import Turns
 from gateway.wire import JSONObject
+
+AnyReply = TypeVar("AnyReply", bound=Reply)
+
+Begin = Callable[[RequestContext, Account, Prepared], Awaitable[Started]]
+"""Asks for the answer to an admitted request, and tells its account. Raises GatewayError."""
 
 _HEADERS = {
     "anthropic-version": "2023-06-01",
@@ -84,7 +91,32 @@ class LivePipeline(Struct, frozen=True):
             if not context.caller.may("chat"):
                 raise PermissionDeniedError("this key may not chat")
 
-    async def admit(
+    async def open(
+        self,
+        context: RequestContext,
+        body: bytes,
+        prepare: Prepare,
+        begin: Begin,
+        reply: Callable[[Account, Started], AnyReply],
+    ) -> AnyReply:
+        """The reply to a request: what `reply` makes of the answer that `begin` has asked for.
+
+        Without a reply the account is closed, whatever the reason, and the upstream let go of.
+        """
+        prepared, account = await self._admit(context, body, prepare)
+        try:
+            return reply(account, await begin(context, account, prepared))
+        except GatewayError as error:
+            account.failed(error)
+            raise
+        except asyncio.CancelledError:
+            account.left()
+            raise
+        except Exception:
+            account.failed(InternalError("no reply could be made"))
+            raise
+
+    async def _admit(
         self, context: RequestContext, body: bytes, prepare: Prepare
     ) -> tuple[Prepared, Account]:
         """Prepare and admit a request; what is refused here is only counted."""
@@ -275,24 +307,15 @@ class LivePipeline(Struct, frozen=True):
                 self.accounting.metrics.add(series.IGNORED_FIELDS, (field,))
 
     async def begin(self, context: RequestContext, account: Account, prepared: Prepared) -> Started:
-        """The upstream's first good answer, of another model where the project allows that;
-        without one the account is closed.
-        """
-        try:
-            while True:
-                try:
-                    begun = await self.attempts.begin(prepared.call)
-                except GatewayError as error:
-                    prepared = await self._fallback(context, prepared, error)
-                    account.on_begin = None  # its prompt cache is not where the next turn looks
-                else:
-                    break
-        except GatewayError as error:
-            account.failed(error)
-            raise
-        except asyncio.CancelledError:
-            account.left()
-            raise
+        """The upstream's first good answer, of another model where the project allows that."""
+        while True:
+            try:
+                begun = await self.attempts.begin(prepared.call)
+            except GatewayError as error:
+                prepared = await self._fallback(context, prepared, error)
+                account.on_begin = None  # its prompt cache is not where the next turn looks
+            else:
+                break
         account.begun = begun
         self._announce_attempts(context, begun)
         return Started(prepared, begun, prepared.listener)

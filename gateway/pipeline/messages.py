@@ -1,11 +1,14 @@
 """Anthropic Messages: admitted and accounted for as everything else, passed on as they are."""
 
+from collections.abc import Awaitable
+
 from gateway import wire
 from gateway.catalog.models import Model
 from gateway.context import RequestContext
+from gateway.pipeline.accounting import Account
 from gateway.pipeline.forward import ForwardedBody, ForwardedStream, UsageReader
 from gateway.pipeline.live import LivePipeline
-from gateway.pipeline.prepared import Prepared, upstream_call
+from gateway.pipeline.prepared import Prepared, Started, upstream_call
 from gateway.pipeline.reply import Reply
 from gateway.protocols import anthropic_messages
 from gateway.protocols.anthropic_messages import MessagesRequest
@@ -21,7 +24,7 @@ class MessagesPipeline(Struct, frozen=True):
 
     live: LivePipeline
 
-    async def open_messages(self, context: RequestContext, body: bytes) -> Reply:
+    def open_messages(self, context: RequestContext, body: bytes) -> Awaitable[Reply]:
         """The reply to a Messages request: Claude's own bytes."""
 
         async def prepare(instead: Model | None) -> Prepared:
@@ -31,16 +34,17 @@ class MessagesPipeline(Struct, frozen=True):
                 return await self._marked(context, request, prepared)
             return prepared
 
-        prepared, account = await self.live.admit(context, body, prepare)
-        started = await self.live.begin(context, account, prepared)
-        prepared, begun = started.prepared, started.begun
-        context.response_headers |= anthropic_messages.returned_headers(begun.response.headers)
-        if not prepared.plan.stream:
-            return ForwardedBody(begun, account.settle)
-        reader = UsageReader()
-        reader.feed(begun.events)
-        account.began(reader.meter)
-        return ForwardedStream(begun, reader, account.settle)
+        def reply(account: Account, started: Started) -> Reply:
+            begun = started.begun
+            context.response_headers |= anthropic_messages.returned_headers(begun.response.headers)
+            if not started.prepared.plan.stream:
+                return ForwardedBody(begun, account.settle)
+            reader = UsageReader()
+            reader.feed(begun.events)
+            account.began(reader.meter)
+            return ForwardedStream(begun, reader, account.settle)
+
+        return self.live.open(context, body, prepare, self.live.begin, reply)
 
     async def open_count_tokens(self, context: RequestContext, body: bytes) -> Reply:
         """The reply to a token count: free, so it leaves no usage."""

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from gateway import wire
 from gateway.catalog.models import Model
@@ -14,7 +14,7 @@ from gateway.pipeline.cached_answers import CachedAnswers
 from gateway.pipeline.forward import ForwardedBody
 from gateway.pipeline.kept_reply import KeptAs, KeptReply
 from gateway.pipeline.known_prefixes import Reading
-from gateway.pipeline.live import LivePipeline
+from gateway.pipeline.live import AnyReply, LivePipeline
 from gateway.pipeline.prepared import Prepared, Preparing, Started
 from gateway.pipeline.reply import AnswerListener, AssembledReply, Reply, StreamedReply
 from gateway.protocols.openai_responses import (
@@ -82,63 +82,76 @@ class ResponsesPipeline(Struct, frozen=True):
     stored: StoredResponses
     sealer: Sealer
 
-    async def open_response(self, context: RequestContext, body: bytes) -> Reply:
+    def open_response(self, context: RequestContext, body: bytes) -> Awaitable[Reply]:
         """The reply to a Responses request. Raises GatewayError before there is one."""
-        request, account, started = await self._begin(context, body)
-        begun, listener = started.begun, started.listener
-        frame = _frame(request, started.prepared, _new_id())
-        if started.prepared.plan.stream:
-            translator = ResponsesStream(frame)
-            first = translator.feed(begun.events)
-            account.began(translator.meter)
-            listener = self._keeping_streamed(context, request, translator, frame, listener)
-            return StreamedReply(begun, translator, first, account.settle, listener)
-        whole = self._whole(context, request, frame)
 
-        def rendered(collected: MessageAssembler) -> bytes:
-            return wire.dumps(whole(collected).response)
+        def reply(request: _Request, account: Account, started: Started) -> Reply:
+            begun, listener = started.begun, started.listener
+            frame = _frame(request, started.prepared, _new_id())
+            if started.prepared.plan.stream:
+                translator = ResponsesStream(frame)
+                first = translator.feed(begun.events)
+                account.began(translator.meter)
+                listener = self._keeping_streamed(context, request, translator, frame, listener)
+                return StreamedReply(begun, translator, first, account.settle, listener)
+            whole = self._whole(context, request, frame)
 
-        return AssembledReply(begun, account, rendered, listener)
+            def rendered(collected: MessageAssembler) -> bytes:
+                return wire.dumps(whole(collected).response)
+
+            return AssembledReply(begun, account, rendered, listener)
+
+        return self._open(context, body, reply)
 
     async def check(self, context: RequestContext, body: bytes) -> None:
         """Raises InvalidRequestError and NotFoundError for what would be refused later."""
         request = await self._read(context, body)
         _ = self.live.names.resolve(request.translated.draft.asked_model)
 
-    async def open_kept(self, context: RequestContext, body: bytes, kept: KeptAs) -> KeptReply:
+    def open_kept(self, context: RequestContext, body: bytes, kept: KeptAs) -> Awaitable[KeptReply]:
         """The reply to a request that is promised under an id; `final` is what is stored."""
-        request, account, started = await self._begin(context, body, by_event=True)
-        frame = _frame(request, started.prepared, kept.id)
-        envelope = replace(
-            frame.envelope,
-            background=True,
-            first_event=kept.first_event,
-            created_at=kept.created_at,
-        )
-        frame = replace(frame, envelope=envelope)
-        translator = ResponsesStream(frame)
-        whole = self._whole(context, request, frame)
 
-        def rendered(collected: MessageAssembler) -> bytes:
-            answered = whole(collected)
-            return wire.dumps({**answered.response, "output": answered.items})
+        def reply(request: _Request, account: Account, started: Started) -> KeptReply:
+            frame = _frame(request, started.prepared, kept.id)
+            envelope = replace(
+                frame.envelope,
+                background=True,
+                first_event=kept.first_event,
+                created_at=kept.created_at,
+            )
+            frame = replace(frame, envelope=envelope)
+            translator = ResponsesStream(frame)
+            whole = self._whole(context, request, frame)
 
-        reply = KeptReply(started.begun, translator, rendered, account.settle, started.listener)
-        account.began(translator.meter)
-        return reply
+            def rendered(collected: MessageAssembler) -> bytes:
+                answered = whole(collected)
+                return wire.dumps({**answered.response, "output": answered.items})
 
-    async def _begin(
-        self, context: RequestContext, body: bytes, *, by_event: bool = False
-    ) -> tuple[_Request, Account, Started]:
+            begun, listener = started.begun, started.listener
+            made = KeptReply(begun, translator, rendered, account.settle, listener)
+            account.began(translator.meter)
+            return made
+
+        return self._open(context, body, reply, by_event=True)
+
+    def _open(
+        self,
+        context: RequestContext,
+        body: bytes,
+        reply: Callable[[_Request, Account, Started], AnyReply],
+        *,
+        by_event: bool = False,
+    ) -> Awaitable[AnyReply]:
         requests: list[_Request] = []
 
         async def prepare(instead: Model | None) -> Prepared:
             requests.append(await self._read(context, body))
             return await self._prepared(context, requests[-1], instead, by_event=by_event)
 
-        asked, account = await self.live.admit(context, body, prepare)
-        started = await self.answers.begin(context, account, asked)
-        return requests[0], account, started
+        def reply_to_first(account: Account, started: Started) -> AnyReply:
+            return reply(requests[0], account, started)
+
+        return self.live.open(context, body, prepare, self.answers.begin, reply_to_first)
 
     def _whole(
         self, context: RequestContext, request: _Request, frame: AnswerFrame
