@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import aiohappyeyeballs
 
-from gateway.upstream.gathered_reads import GatheredReads
 from gateway.upstream.http_connection import HTTPConnection
+from gateway.upstream.quick_reads import QuickReads, Rests
 
 _CONNECT_SECONDS = 10.0
 _KEEP_ALIVE_SECONDS = 55.0  # below the 60 s after which common load balancers drop idle connections
@@ -40,7 +40,7 @@ class ConnectionPool:
             self._tls.set_alpn_protocols(["http/1.1"])
         self._idle: deque[tuple[HTTPConnection, float]] = deque()
         self._all: set[HTTPConnection] = set()
-        self._gathered = GatheredReads()
+        self._rests = Rests()
 
     def take_idle(self) -> HTTPConnection | None:
         """The connection that was used last; None when there is none that is free."""
@@ -89,8 +89,9 @@ class ConnectionPool:
         )
         try:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            reads = QuickReads(connected, self._rests)
             _, connection = await loop.create_connection(
-                lambda: HTTPConnection(self.keep, self._all.discard, self._gathered),
+                lambda: HTTPConnection(self.keep, self._all.discard, reads),
                 sock=connected,
                 ssl=self._tls,
                 server_hostname=self._host if self._tls is not None else None,

@@ -11,7 +11,7 @@ import httptools
 
 from gateway.headers import headers_by_name
 from gateway.structs import Struct, field
-from gateway.upstream.gathered_reads import QUICK_READS, REST_SECONDS, GatheredReads
+from gateway.upstream.quick_reads import REST_SECONDS, QuickReads
 
 _READ_BUFFER_BYTES = 2**18  # pause the upstream once a slow client leaves this much unread
 _FIRST_FINAL_STATUS = 200
@@ -155,19 +155,19 @@ class Answer(Struct):
 class HTTPConnection(asyncio.Protocol):
     """A connection that carries one request at a time.
 
-    `idle` is called when it may carry the next one, `gone` when it is closed. `gathered` are the
-    reads of all connections that rest while an answer comes quickly.
+    `idle` is called when it may carry the next one, `gone` when it is closed. `reads` is told
+    of each read of an answer.
     """
 
     def __init__(
         self,
         idle: Callable[["HTTPConnection"], None],
         gone: Callable[["HTTPConnection"], None],
-        gathered: GatheredReads,
+        reads: QuickReads,
     ) -> None:
         self._idle = idle
         self._gone = gone
-        self._gathered = gathered
+        self._reads = reads
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._parser: httptools.HttpResponseParser | None = None
@@ -175,9 +175,6 @@ class HTTPConnection(asyncio.Protocol):
         self.on_body: Callable[[bytes], None] | None = None
         self._headers: list[tuple[bytes, bytes]] = []
         self._paused = False
-        self._rests = False
-        self._last_read = 0.0
-        self._quick_reads = 0  # in a row
         self._done = False
         self._whole = 0  # pieces of the body, once it is done
         self._keeps_alive = False
@@ -197,7 +194,8 @@ class HTTPConnection(asyncio.Protocol):
         # The parser asks for it once. A call of ours for each chunk costs more than the chunk.
         self.on_body = answer.pieces.append
         self._parser = httptools.HttpResponseParser(self)
-        self._headers, self._done, self._quick_reads = [], False, 0
+        self._headers, self._done = [], False
+        self._reads.begin()
         self._transport.writelines([head, body])
         return answer
 
@@ -207,8 +205,8 @@ class HTTPConnection(asyncio.Protocol):
             self._transport.abort()
 
     def resume(self) -> None:
-        """Lets the upstream send again, after its rest if it has one."""
-        if self._paused and not self._rests and self.is_open:
+        """Lets the upstream send again."""
+        if self._paused and self.is_open:
             self._paused = False
             cast(asyncio.Transport, self._transport).resume_reading()
 
@@ -227,7 +225,9 @@ class HTTPConnection(asyncio.Protocol):
     def _look(self) -> None:
         self._timer = None
         if self._answer is not None:
-            again = self._answer.look(self._loop.time())
+            now = self._loop.time()
+            rested = self._reads.has_rested(now)
+            again = now + REST_SECONDS if rested else self._answer.look(now)
             if again is not None:
                 self.look_at(again)
 
@@ -253,10 +253,9 @@ class HTTPConnection(asyncio.Protocol):
             self._finish(answer)
             return
         now = self._loop.time()
+        self._reads.count(now)
         if answer.came(len(data), now):
             self._pause()
-        elif self._comes_quickly(now):
-            self._rest()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing more will come. An answer without a length ends here, any other is cut."""
@@ -311,26 +310,6 @@ class HTTPConnection(asyncio.Protocol):
             return
         self._keeps_alive = self._parser.should_keep_alive()
         self._done, self._whole = True, len(self._answer.pieces)
-
-    def _comes_quickly(self, now: float) -> bool:
-        """True when the answer has come in quick reads for long enough."""
-        if now - self._last_read >= REST_SECONDS:
-            self._quick_reads = 0
-        else:
-            self._quick_reads += 1
-        self._last_read = now
-        return self._quick_reads >= QUICK_READS
-
-    def _rest(self) -> None:
-        if not self._rests:
-            self._rests = True
-            self._pause()
-            self._gathered.rest(self._go_on)
-
-    def _go_on(self) -> None:
-        self._rests = False
-        self._last_read = self._loop.time()
-        self.resume()
 
     def _pause(self) -> None:
         if not self._paused and self.is_open:

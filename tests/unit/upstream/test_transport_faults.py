@@ -1,6 +1,7 @@
 """Connections that are used again, and every way in which they and their answers go wrong."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,8 +12,8 @@ import pytest
 from gateway.errors import UpstreamCutError, UpstreamUnreachableError
 from gateway.upstream import connection_pool
 from gateway.upstream.connection_pool import ConnectionPool
-from gateway.upstream.gathered_reads import GatheredReads
 from gateway.upstream.http_connection import HTTPConnection
+from gateway.upstream.quick_reads import QuickReads, Rests
 from gateway.upstream.transport import UpstreamResponse, UpstreamTransport
 from tests.support.certificates import self_signed
 from tests.support.scripted_upstream import (
@@ -315,8 +316,10 @@ async def test_a_certificate_of_another_host_or_nobodys_is_refused(
 async def test_a_connection_that_ends_with_its_answer_is_not_kept() -> None:
     pool = ConnectionPool("http://127.0.0.1:1")
     kept: list[HTTPConnection] = []
+    with socket.socket() as closed:
+        reads = QuickReads(closed, Rests())
     for _ in range(2):  # the first one finds an empty pool
-        connection = HTTPConnection(pool.keep, kept.append, GatheredReads())
+        connection = HTTPConnection(pool.keep, kept.append, reads)
         assert not connection.is_open
         pool.keep(connection)
         assert pool.idle_count == 0
