@@ -7,6 +7,7 @@ and handlers are called when their client leaves, where ASGI takes a task for ea
 """
 
 import asyncio
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,8 +26,8 @@ class LiveProtocol(HttpToolsProtocol):
     """A connection of a client; it serves one request at a time.
 
     What the application has in `live_handlers`, by path, serves the POST requests there.
-    It may be ended when the loop's time is `ends_at`, unless something comes; None while a request
-    is served.
+    It is ended when the loop's time is `ends_at`, unless something comes or is taken; None while a
+    request is served.
     """
 
     cycle: Any  # a RequestResponseCycle or a LiveExchange: what uvicorn asks of one, both have
@@ -34,6 +35,7 @@ class LiveProtocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.ends_at: float | None = None
+        self._untaken: float = math.inf  # bytes of the answer, when that was last looked at
         self._handlers: Mapping[bytes, LiveHandler] = getattr(self.app, "live_handlers", {})
         self._serving: RequestResponseCycle | LiveExchange | None = None
         self._is_spoilt = False
@@ -54,6 +56,18 @@ class LiveProtocol(HttpToolsProtocol):
         elif served is not None and not served.response_complete:
             served.disconnected = True  # uvicorn tells the last of the requests only
             served.message_event.set()
+
+    def look(self, now: float) -> None:
+        """End it when it is idle for long, took nothing, or began a request and did not go on."""
+        if self.ends_at is None or now <= self.ends_at:
+            return
+        untaken = self.transport.get_write_buffer_size()
+        if not untaken:
+            self.transport.close()
+        elif untaken < self._untaken:
+            self._untaken, self.ends_at = untaken, now + _IDLE_SECONDS
+        else:
+            self.transport.abort()
 
     # --- a request comes ---
 
@@ -87,6 +101,7 @@ class LiveProtocol(HttpToolsProtocol):
             return
         self.logger.warning("Invalid HTTP request received.")
         self.send_400_response("Invalid HTTP request received.")
+        self.ends_at = self.loop.time() + _IDLE_SECONDS
 
     def on_message_begin(self) -> None:
         """Its scope is made when it is known to be one of the application's."""
@@ -172,6 +187,7 @@ class LiveProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Go on with the next request."""
         self.server_state.total_requests += 1
+        self._untaken, self.ends_at = math.inf, self.loop.time() + _IDLE_SECONDS
         if self.transport.is_closing():
             return
         if self.flow.write_paused:
@@ -179,8 +195,7 @@ class LiveProtocol(HttpToolsProtocol):
         else:
             self.flow.resume_reading()
         if self.pipeline:
+            self.ends_at = None
             self._start_asgi_task(*self.pipeline.pop())
         elif self._is_spoilt:
             self._refuse()
-        else:
-            self.ends_at = self.loop.time() + _IDLE_SECONDS

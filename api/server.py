@@ -7,7 +7,6 @@ have SHUTDOWN_GRACE_SECONDS to end. No request that was sent meanwhile is lost.
 
 import argparse
 import asyncio
-import math
 import socket
 import sys
 from pathlib import Path
@@ -64,11 +63,10 @@ class GentleServer(uvicorn.Server):
             await asyncio.sleep(_LOOK_SECONDS)
 
     def _end_silent(self) -> None:
-        """Close connections that are idle for long, or have begun a request and not gone on."""
         now = asyncio.get_running_loop().time()
         for connection in list(self.server_state.connections):
-            if isinstance(connection, LiveProtocol) and now > (connection.ends_at or math.inf):
-                connection.transport.close()
+            if isinstance(connection, LiveProtocol):
+                connection.look(now)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -73,6 +73,39 @@ async def test_connections_end_some_time_after_an_answer_or_in_the_middle_of_a_h
         assert served[0].ends_at == pytest.approx(now + 30, abs=5)
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [POST, POST.replace(b"host", b"connection: close\r\nhost"), POST + b"no request\r\n\r\n"],
+    ids=["keeps", "closes", "breaks"],
+)
+async def test_a_client_that_takes_nothing_of_its_answer_is_given_up(sent: bytes) -> None:
+    served: list[LiveProtocol] = []
+
+    async def handler(exchange: LiveExchange) -> None:
+        assert isinstance(exchange._protocol, LiveProtocol)
+        served.append(exchange._protocol)
+        await exchange.answer(200, {}, b"x" * 2**26)
+
+    async with connected(handler) as (reader, writer):
+        writer.write(sent)
+        await reader.readuntil(b"\r\n\r\n")
+        (protocol,) = served
+        now = asyncio.get_running_loop().time()
+        protocol.look(now + 1)
+        protocol.look(now + 1000)
+        assert protocol in protocol.connections  # it may be slow
+        taken = 0
+        while taken < 2**25:
+            taken += len(await reader.read(2**20))
+        protocol.look(now + 2000)
+        assert protocol in protocol.connections  # it has taken some
+        await asyncio.sleep(0.2)  # what its system takes for it is no longer the question
+        protocol.look(now + 3000)
+        protocol.look(now + 4000)
+        while protocol in protocol.connections:  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.01)
+
+
 # --- what is no request of HTTP/1.1, or offers to become none ---
 
 OFFER = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAEAAEAA\r\n"
