@@ -6,12 +6,14 @@ take much memory, and end together instead of one after the other; the CPU that 
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 _LARGE_BYTES = 64 * 1024
 _AT_ONCE = 3  # one at work while others wait for what is known of their conversations
 
 Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
+Work: TypeAlias = Callable[Arguments, Coroutine[Any, Any, Result]]
 
 
 def is_large(body: bytes) -> bool:
@@ -25,12 +27,13 @@ class LargeBodies:
     def __init__(self, at_once: int = _AT_ONCE) -> None:
         self._places = asyncio.Semaphore(at_once)
 
-    def read(
-        self, body: bytes, work: Callable[[], Coroutine[Any, Any, Result]]
-    ) -> Coroutine[Any, Any, Result]:
-        """What `work` makes of `body`, when it is its turn; a small one has no turn to wait for."""
-        return self._in_turn(work) if is_large(body) else work()
+    def in_turn(self, body: bytes, work: Work[Arguments, Result]) -> Work[Arguments, Result]:
+        """`work` on a body, whenever it is its turn; with a small one there is none to wait for."""
+        if not is_large(body):
+            return work
 
-    async def _in_turn(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
-        async with self._places:
-            return await work()
+        async def waiting(*given: Arguments.args, **named: Arguments.kwargs) -> Result:
+            async with self._places:
+                return await work(*given, **named)
+
+        return waiting

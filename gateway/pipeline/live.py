@@ -124,13 +124,13 @@ class LivePipeline(Struct, frozen=True):
         await cohorts.enter()
         if is_large(body):
             context.cohorts = APART  # the sooner it is sent, the fewer are held at once
+        prepare = self.large_bodies.in_turn(body, prepare)
         with self.accounting.refusals(context):
             # Sent now, awaited when the translation is done: the round trip costs no time.
             admission = self.admission.admit(context.known_caller(), body)
             try:
                 await context.cohorts.step()
-                read = await self.large_bodies.read(body, partial(prepare, None))
-                prepared = replace(read, instead=prepare)
+                prepared = replace(await prepare(None), instead=prepare)
                 await context.cohorts.step()
                 await self._admitted(context, admission)
                 account = self._account(context, prepared)

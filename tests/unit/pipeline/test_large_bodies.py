@@ -33,7 +33,7 @@ async def begun(*requests: asyncio.Task[str]) -> None:
 
 async def test_no_more_than_a_few_large_ones_are_read_at_once() -> None:
     line, work = LargeBodies(at_once=2), Work()
-    requests = [asyncio.create_task(line.read(LARGE, work)) for _ in range(5)]
+    requests = [asyncio.create_task(line.in_turn(LARGE, work)()) for _ in range(5)]
     await begun(*requests)
     assert work.begun == 2
     work.end.set()
@@ -43,10 +43,10 @@ async def test_no_more_than_a_few_large_ones_are_read_at_once() -> None:
 
 async def test_a_small_one_does_not_wait_behind_large_ones() -> None:
     line, work, small = LargeBodies(at_once=1), Work(), Work()
-    large = asyncio.create_task(line.read(LARGE, work))
+    large = asyncio.create_task(line.in_turn(LARGE, work)())
     await begun(large)
     small.end.set()
-    assert await line.read(b"{}", small) == "done"
+    assert await line.in_turn(b"{}", small)() == "done"
     work.end.set()
     await large
 
@@ -58,10 +58,29 @@ async def test_one_that_fails_or_is_given_up_makes_room() -> None:
         raise ValueError("not JSON")
 
     with pytest.raises(ValueError, match="not JSON"):
-        await line.read(LARGE, fails)
-    left = asyncio.create_task(line.read(LARGE, work))
-    waiting = asyncio.create_task(line.read(LARGE, work))
+        await line.in_turn(LARGE, fails)()
+    left = asyncio.create_task(line.in_turn(LARGE, work)())
+    waiting = asyncio.create_task(line.in_turn(LARGE, work)())
     await begun(left, waiting)
     left.cancel()
     work.end.set()
     assert await waiting == "done"
+
+
+async def test_a_body_that_is_read_again_for_another_model_waits_again() -> None:
+    line, work = LargeBodies(at_once=1), Work()
+    again = line.in_turn(LARGE, work)
+    requests = [asyncio.create_task(again()) for _ in range(2)]
+    await begun(*requests)
+    assert work.begun == 1
+    work.end.set()
+    assert await asyncio.gather(*requests) == ["done"] * 2
+    assert work.most == 1
+
+
+async def test_what_is_done_with_a_body_is_told_what_it_was_called_with() -> None:
+    async def named(first: int, *, second: str) -> str:
+        return f"{first}{second}"
+
+    for body in (LARGE, b"{}"):
+        assert await LargeBodies().in_turn(body, named)(1, second="a") == "1a"
