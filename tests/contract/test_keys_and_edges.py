@@ -237,7 +237,13 @@ FRONT = {"x-origin-secret": "front-door", "cf-access-jwt-assertion": "some.signe
         {"x-origin-secret": "front-door", "cf-access-client-id": "only-half"},
     ],
 )
-@pytest.mark.parametrize("path", [CHAT, "/chat", "/v1/models", "/health", "/admin/usage", "/none"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(CHAT, "/chat", "/v1/models", "/health", "/admin/usage", "/none"),
+        *("/", "/health/", "/health/live/", "/health/ready/x", "/HEALTH/live", "//health/live"),
+    ],
+)
 def test_who_comes_round_the_front_door_is_refused_everywhere(
     guarded: Gateway, headers: dict[str, str], path: str
 ) -> None:
@@ -246,6 +252,15 @@ def test_who_comes_round_the_front_door_is_refused_everywhere(
         response = http.request(method, path, headers=headers)
         assert_openai_error(response, 403, "origin_denied")
         assert response.headers["x-gateway"] == "another-name"
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+def test_probes_of_containers_pass_the_front_door_and_learn_nothing(
+    guarded: Gateway, path: str
+) -> None:
+    with httpx2.Client(base_url=guarded.root_url, timeout=30) as http:
+        answer = http.get(path)
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
 def test_the_front_door_is_checked_before_the_body_is_read(guarded: Gateway) -> None:

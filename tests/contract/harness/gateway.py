@@ -144,9 +144,7 @@ def api_beside(gateway: Gateway, home: Path, **settings: str) -> Iterator[Gatewa
 def _is_ready(gateway: Gateway, process: "subprocess.Popen[bytes]") -> bool:
     assert process.poll() is None, (gateway.home / "api.log").read_text()
     with contextlib.suppress(httpx2.TransportError):
-        headers = {"x-origin-secret": "front-door", "cf-access-jwt-assertion": "some"}
-        url = f"{gateway.root_url}/health/ready"
-        return httpx2.get(url, headers=headers, timeout=5).status_code == 200
+        return httpx2.get(f"{gateway.root_url}/health/ready", timeout=5).status_code == 200
     return False
 
 
