@@ -4,132 +4,9 @@ import argparse
 from pathlib import Path
 from typing import TypeAlias
 
-from gateway.cli import batch_texts, commands
+from gateway.cli import batch_texts, command_texts, commands
 from gateway.stack.ports import API_PORT, DEFAULT_PORTS, LOOPBACK
 from gateway.version import VERSION
-
-_OVERVIEW = """\
-One URL for coding IDEs and agents in front of Claude.
-
-  coding-gateway up        start everything that has no URL and serve
-  coding-gateway status    what runs, and how it feels
-  coding-gateway restart   replace the API processes, no request lost
-  coding-gateway doctor    check each part and say how to mend it
-  coding-gateway connect   configure an IDE, an agent or an SDK
-  coding-gateway chat      ask something in the terminal
-  coding-gateway savings   what recorded conversations cost with and without it
-
-Settings are environment variables, read from .env too; README.md lists them.
-"""
-
-_UP = """\
-Start PostgreSQL, Valkey and Temporal, unless DATABASE_URL, REDIS_URL or TEMPORAL_ADDRESS say where
-they are; bring the database up to date; serve the API and run the workers. What dies is started
-again. Ctrl-C stops everything in order, and data is kept for the next time.
-
-Without ANTHROPIC_API_KEY and ANTHROPIC_BASE_URL a simulator answers instead of Claude.
-Keys for the gateway are made on the first start and kept in the data directory.
-"""
-
-_UP_EXAMPLES = """\
-examples:
-  coding-gateway up
-  ANTHROPIC_API_KEY=sk-ant-... coding-gateway up --api-processes 4
-  coding-gateway up --data-dir ~/second --port 8090      # a second stack beside the first
-  coding-gateway up --json > ready.json                  # one line, when ready
-"""
-
-_CONNECT = """\
-Print the configuration with which a client uses the stack that runs here: the file and what must
-stand in it, variables, steps. Without a client: a list of them. With --write the client's own file
-is changed: everything else in it stays, a copy with the time in its name is kept beside it, and a
-second run changes nothing. A file that cannot be read is left alone.
-
-The output holds the key. Exit code 1: nothing could be written, or no gateway was found.
-"""
-
-_CONNECT_EXAMPLES = """\
-examples:
-  coding-gateway connect
-  coding-gateway connect codex --write
-  coding-gateway connect cursor --base-url https://gateway.example.com --api-key cgw_...
-"""
-
-_CHAT = """\
-Send a question to the stack that runs here and print the answer while it comes; `-` reads the
-question from standard input. Without a question, in a terminal, a conversation begins.
-
-Exit code 1: there was no answer, or only a part of one; 130: stopped by Ctrl-C.
-"""
-
-_CHAT_EXAMPLES = """\
-examples:
-  coding-gateway chat "What is a monad?"
-  git diff | coding-gateway chat --system "Review this diff" -
-"""
-
-_SAVINGS = """\
-See what the gateway saves before it is put in use: replay recorded conversations in this process
-and bill each request by Claude's published rules, with the gateway's passes and without them.
-Nothing is sent anywhere, and no key is needed.
-"""
-
-_REPLAY = """\
-SESSIONS are files or folders: what `savings export` writes, Claude Code's logs in
-~/.claude/projects, Continue's in ~/.continue; plain or gzip. The format is told by the content.
-
-The plain price is that of the same requests without any prompt cache. Passes are those of the
-settings (environment, .env); the options below go over them. Every text of the client must be
-readable in what would be sent, or its cut declared there; anything else counts as hidden.
-
-Exit code 1: a request could not be billed, something was hidden, or a file cannot be used.
-"""
-
-_REPLAY_EXAMPLES = """\
-examples:
-  coding-gateway savings replay ~/.claude/projects
-  coding-gateway savings replay ~/.continue --model claude-opus-5-5 --chart savings.svg
-  coding-gateway savings replay recorded/ --references off --without-cache   # what is left then
-"""
-
-_EXPORT = """\
-Write the conversations that are kept for the Responses API out of the gateway's own database, as
-JSON lines that `savings replay` reads; compressed when FILE ends in .gz. The file holds whole
-prompts in clear and is readable by you alone. An existing file is not overwritten.
-
-DATABASE_URL and ENCRYPTION_KEYS come from the environment, else from the stack that runs here.
-"""
-
-_API = """\
-Serve the API alone, for production where the other parts have addresses:
-DATABASE_URL, REDIS_URL, TEMPORAL_ADDRESS and ANTHROPIC_API_KEY come from the environment.
-
-One process is `python -OO -m api.server`. With several, `kill -USR1` of this command replaces
-them one after the other, and no request is lost.
-"""
-
-_WORKER = """\
-Run the Temporal worker alone; the same as `python worker.py`, whose options may follow.
-DATABASE_URL and TEMPORAL_ADDRESS come from the environment.
-
-example:
-  coding-gateway worker --ready-file /tmp/worker.ready
-"""
-
-_RESTART = """\
-Start each API process anew, with the code that is on disk now, and end the old one when the new
-one serves: its open answers go on for SHUTDOWN_GRACE_SECONDS. `kill -USR1` of the supervisor does
-the same.
-
-example, after an upgrade:
-  git pull && make install && coding-gateway migrate && coding-gateway restart
-"""
-
-_MIGRATE = """\
-Bring the database in DATABASE_URL to the newest schema. Safe to run at any time, from several
-places at once. Without DATABASE_URL the database of a running `coding-gateway up` is taken.
-"""
-
 
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -138,7 +15,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
     parser = argparse.ArgumentParser(
         prog="coding-gateway",
-        description=_OVERVIEW,
+        description=command_texts.OVERVIEW,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"coding-gateway {VERSION}")
@@ -172,7 +49,9 @@ def _command(
 
 
 def _add_up(add: _Commands) -> None:
-    up = _command(add, "up", "start everything and serve", _UP, _UP_EXAMPLES)
+    up = _command(
+        add, "up", "start everything and serve", command_texts.UP, command_texts.UP_EXAMPLES
+    )
     _data_dir(up)
     up.add_argument("--host", default=LOOPBACK, help="address of the API (default: %(default)s)")
     up.add_argument(
@@ -222,7 +101,7 @@ def _add_restart(add: _Commands) -> None:
         add,
         "restart",
         "replace the API processes one after the other; no request is lost",
-        _RESTART,
+        command_texts.RESTART,
     )
     _data_dir(restart)
 
@@ -240,7 +119,9 @@ def _add_doctor(add: _Commands) -> None:
 
 
 def _add_migrate(add: _Commands) -> None:
-    migrate = _command(add, "migrate", "bring the database to the newest schema", _MIGRATE)
+    migrate = _command(
+        add, "migrate", "bring the database to the newest schema", command_texts.MIGRATE
+    )
     _data_dir(migrate)
     migrate.add_argument(
         "--wait",
@@ -253,7 +134,11 @@ def _add_migrate(add: _Commands) -> None:
 
 def _add_connect(add: _Commands) -> None:
     connect = _command(
-        add, "connect", "configure an IDE, an agent or an SDK", _CONNECT, _CONNECT_EXAMPLES
+        add,
+        "connect",
+        "configure an IDE, an agent or an SDK",
+        command_texts.CONNECT,
+        command_texts.CONNECT_EXAMPLES,
     )
     connect.add_argument("client", nargs="?", type=_client, metavar="CLIENT", help="see the list")
     connect.add_argument("--write", action="store_true", help="change the client's own file")
@@ -261,7 +146,13 @@ def _add_connect(add: _Commands) -> None:
 
 
 def _add_chat(add: _Commands) -> None:
-    chat = _command(add, "chat", "ask something in the terminal", _CHAT, _CHAT_EXAMPLES)
+    chat = _command(
+        add,
+        "chat",
+        "ask something in the terminal",
+        command_texts.CHAT,
+        command_texts.CHAT_EXAMPLES,
+    )
     chat.add_argument("question", nargs="*", metavar="QUESTION", help="`-` reads standard input")
     chat.add_argument("--system", metavar="TEXT", help="instructions for the model")
     chat.add_argument(
@@ -272,11 +163,15 @@ def _add_chat(add: _Commands) -> None:
 
 def _add_savings(add: _Commands) -> None:
     savings = _command(
-        add, "savings", "what recorded conversations cost with and without", _SAVINGS
+        add, "savings", "what recorded conversations cost with and without", command_texts.SAVINGS
     )
     actions = savings.add_subparsers(title="actions", metavar="ACTION", required=True)
     replay = _action(
-        actions, "replay", "bill recorded sessions both ways", _REPLAY, _REPLAY_EXAMPLES
+        actions,
+        "replay",
+        "bill recorded sessions both ways",
+        command_texts.REPLAY,
+        command_texts.REPLAY_EXAMPLES,
     )
     replay.add_argument("sessions", nargs="+", type=Path, metavar="SESSIONS", help="files, folders")
     replay.add_argument("--model", metavar="NAME", help="whose prices (default: DEFAULT_MODEL)")
@@ -294,7 +189,9 @@ def _add_savings(add: _Commands) -> None:
         help="which repeated text becomes a reference, for every kind of client",
     )
     replay.add_argument("--without-cache", action="store_true", help="set no prompt cache marks")
-    export = _action(actions, "export", "write stored conversations to a file", _EXPORT)
+    export = _action(
+        actions, "export", "write stored conversations to a file", command_texts.EXPORT
+    )
     export.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write")
     export.add_argument("--project", metavar="NAME", help="only this project's conversations")
     _data_dir(export)
@@ -361,14 +258,14 @@ def _client(text: str) -> str:
 
 
 def _add_api(add: _Commands) -> None:
-    api = _command(add, "api", "serve the API alone", _API)
+    api = _command(add, "api", "serve the API alone", command_texts.API)
     api.add_argument("--host", default="0.0.0.0", help="default: %(default)s")  # noqa: S104
     api.add_argument("--port", type=_port_or_any, default=API_PORT, help="default: %(default)s")
     api.add_argument("--processes", type=_positive, default=1, metavar="N", help="default: 1")
 
 
 def _add_worker(add: _Commands) -> None:
-    _command(add, "worker", "run the Temporal worker alone", _WORKER)
+    _command(add, "worker", "run the Temporal worker alone", command_texts.WORKER)
 
 
 def _data_dir(command: argparse.ArgumentParser) -> None:
