@@ -1,5 +1,6 @@
 # One image, two commands: `coding-gateway api` (the default) and `coding-gateway worker`.
-# PostgreSQL, Valkey and Temporal are services of their own, see docker-compose.yml.
+# PostgreSQL, Valkey and Temporal are services of their own, see docker-compose.yml. A platform that
+# builds this file alone gets the schema too: the default command migrates first.
 
 FROM python:3.11-slim AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -20,10 +21,12 @@ COPY --from=build /opt/gateway /opt/gateway
 ENV PATH=/opt/gateway/bin:$PATH PYTHONUNBUFFERED=1 DATA_DIR=/data PORT=8080
 WORKDIR /home/gateway
 USER 10001
-# The usage journal: keep it, it holds what is not in PostgreSQL yet.
-VOLUME ["/data"]
+# /data has the usage journal: mount a volume there, it holds what is not in PostgreSQL yet. Not
+# declared with VOLUME, which hosts that have volumes of their own (Railway) refuse to build.
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
+HEALTHCHECK --interval=10s --timeout=3s --start-period=45s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/health/live', timeout=2)"]
-CMD ["sh", "-c", "exec coding-gateway api --port \"$PORT\""]
+# A migration that fails (1) ends the container; a database that does not answer (75) keeps nobody
+# from chatting.
+CMD ["sh", "-c", "coding-gateway migrate || [ $? -eq 75 ] && exec coding-gateway api --port \"$PORT\""]

@@ -16,6 +16,7 @@
       InternalError                  500  a fault of the gateway
       NotConfiguredError             501  a part that this gateway was set up without
       UnavailableError               503  a part the request needs is down
+        NoSchemaError                503  nobody has migrated the database
       UpstreamError                  ---  Claude's API refused or failed; status as mapped
         UpstreamUnreachableError     502  connection, TLS or protocol failure
         UpstreamTimeoutError         504  no first byte, or silence in the middle
@@ -162,6 +163,10 @@ class UnavailableError(GatewayError):
     status = 503
     code = "service_unavailable"
     retryable = True
+
+
+class NoSchemaError(UnavailableError):
+    """The database answers and lacks tables or columns that this version needs."""
 
 
 class UpstreamError(GatewayError):

@@ -9,6 +9,7 @@ from typing import NoReturn
 from gateway import wire
 from gateway.cli import console
 from gateway.config import load_settings
+from gateway.errors import UnavailableError
 from gateway.stack import announce, api_server, environment, launch, programs
 from gateway.stack.doctor import default_port, examine
 from gateway.stack.errors import StackError
@@ -19,6 +20,7 @@ from gateway.stack.rolling_restart import restart_api
 from gateway.stack.status import StackStatus, read_status
 
 _NOTHING_RUNS = 3
+_NO_DATABASE = 75  # EX_TEMPFAIL of sysexits.h: to be tried again
 
 
 def up(options: argparse.Namespace) -> int:
@@ -120,7 +122,11 @@ def migrate(options: argparse.Namespace) -> int:
     url = settings.database_url.get_secret_value() if settings.database_url else None
     if url is None:
         url = _embedded_url(options)
-    revision = asyncio.run(run(url, wait_seconds=options.wait))
+    try:
+        revision = asyncio.run(run(url, wait_seconds=options.wait))
+    except UnavailableError as error:
+        console.progress(f"coding-gateway: {error}")
+        return _NO_DATABASE
     console.progress(f"the database is at revision {revision}")
     return 0
 

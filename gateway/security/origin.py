@@ -1,8 +1,8 @@
 """The origin lock: requests must have come through the front door, such as Cloudflare.
 
-Checked before the body is read; the probes of containers are let through by the edge. The Cloudflare headers prove nothing by themselves, since any
-client can send them; they catch a request that went round the front door by mistake, and the origin
-secret is what keeps others out.
+Checked before the body is read; the edge lets probes of containers through. The Cloudflare headers
+prove nothing by themselves, since any client can send them; they catch a request that went round
+the front door by mistake, and the origin secret is what keeps others out.
 """
 
 from collections.abc import Mapping

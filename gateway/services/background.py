@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 
 from gateway.pipeline.live import LivePipeline
+from gateway.storage.database import NO_SCHEMA, Engine, state_of
 from gateway.storage.valkey import Valkey, ValkeyDown
 from gateway.telemetry import series
 from gateway.telemetry.metrics import MetricStore
@@ -20,6 +21,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # glibc's mallo
 _KEPT_BYTES = 8 * 2**20  # until the next trim
 _YOUNG_OBJECTS = 50_000  # the live path makes no cycles, so the collector seldom finds anything
 _STATE_SECONDS = 2.0
+_SCHEMA_SECONDS = 5.0
 
 
 def show_states(
@@ -85,13 +87,27 @@ async def is_up(valkey: Valkey) -> bool:
         return False
 
 
-async def answers(probe: Callable[[], Awaitable[bool]]) -> bool:
-    """The answer of a probe, False when it takes too long."""
+async def told_by(probe: Callable[[], Awaitable[str | bool]]) -> str:
+    """The state a probe tells, `ok` or `down` where it only knows whether the part is up.
+
+    A probe that takes too long tells `down`.
+    """
     try:
         async with asyncio.timeout(_STATE_SECONDS):
-            return await probe()
+            told = await probe()
     except TimeoutError:
-        return False
+        return "down"
+    return told if isinstance(told, str) else ("ok" if told else "down")
+
+
+async def warn_without_schema(engine: Engine) -> None:
+    """Log once when nobody has migrated the database; one that is down is asked again."""
+    state = await state_of(engine)
+    while state == "down":
+        await asyncio.sleep(_SCHEMA_SECONDS)
+        state = await state_of(engine)
+    if state != "ok":
+        _log.error(NO_SCHEMA)
 
 
 def prepare_memory() -> None:

@@ -22,7 +22,6 @@ from gateway.reliability.circuit_sharing import SharedCircuits
 from gateway.routing.names import ModelNames
 from gateway.routing.replay import RoutingExplanations
 from gateway.services.background import (
-    answers,
     give_back_memory,
     is_up,
     prepare_memory,
@@ -31,6 +30,8 @@ from gateway.services.background import (
     show_states,
     start,
     stop,
+    told_by,
+    warn_without_schema,
 )
 from gateway.services.background_responses import background_responses, background_runs
 from gateway.services.batch_execution import BatchExecution, batch_execution
@@ -40,7 +41,7 @@ from gateway.services.parts import Parts, open_parts
 from gateway.services.pipelines import cached_answers, embedding_provider, live_pipeline
 from gateway.services.routing import outcomes_kept_fresh
 from gateway.storage.circuit_board import CHANNEL
-from gateway.storage.database import is_reachable
+from gateway.storage.database import state_of
 from gateway.storage.error_store import ErrorStore
 from gateway.storage.routing_outcomes import RoutingOutcomeStore
 from gateway.storage.usage_reports import UsageReportStore
@@ -75,14 +76,12 @@ class Services(Struct, frozen=True):
     error_store: ErrorStore
     durable: DurableEngine
     model_source: str
-    probes: dict[str, Callable[[], Awaitable[bool]]]
+    probes: dict[str, Callable[[], Awaitable[str | bool]]]
 
     async def part_states(self) -> dict[str, str]:
-        """`ok` or `down` for each part, asked now, all at once."""
-        up = await asyncio.gather(*(answers(probe) for probe in self.probes.values()))
-        return {
-            name: "ok" if is_up else "down" for name, is_up in zip(self.probes, up, strict=True)
-        }
+        """`ok` or what is wrong for each part, `down` for one; asked now, all at once."""
+        states = await asyncio.gather(*(told_by(probe) for probe in self.probes.values()))
+        return dict(zip(self.probes, states, strict=True))
 
 
 @asynccontextmanager
@@ -130,7 +129,7 @@ async def running_services(settings: Settings, durable: DurableEngine) -> AsyncI
             model_source=parts.source,
             probes={
                 "valkey": partial(is_up, parts.valkey),
-                "postgres": partial(is_reachable, engine),
+                "postgres": partial(state_of, engine),
                 "temporal": durable.is_reachable,
             },
         )
@@ -158,6 +157,7 @@ async def _start(parts: Parts, live: LivePipeline, stack: AsyncExitStack) -> Non
         stack.push_async_callback(store.finish)
         stack.push_async_callback(stop, start(name, store.run()))
     for name, work in (
+        ("schema", warn_without_schema(parts.engine)),
         ("usage-recorder", recorder.run()),
         ("metrics", publish_metrics(metrics)),
         ("memory", give_back_memory(live.forget)),

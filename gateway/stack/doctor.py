@@ -30,8 +30,9 @@ class Check:
     mend: str = ""
 
 
-DatabaseCheck = Callable[[str], Awaitable[str]]
-"""Connects to a DATABASE_URL and says what it found there; raises GatewayError."""
+DatabaseCheck = Callable[[str], Awaitable[tuple[str, bool]]]
+"""Connects to a DATABASE_URL and says what it found there and whether that has a schema; raises
+GatewayError."""
 
 
 async def examine(
@@ -106,11 +107,7 @@ def _keys(data: DataDirectory) -> Check:
 
 async def _database(data: DataDirectory, settings: Settings, check: DatabaseCheck) -> Check:
     if settings.database_url is not None:
-        try:
-            return Check("postgres", "ok", await check(settings.database_url.get_secret_value()))
-        except GatewayError as error:
-            mend = "check DATABASE_URL, and that the server runs and has pgvector"
-            return Check("postgres", "fail", f"DATABASE_URL: {error.message}", mend)
+        return await _external_database(settings.database_url.get_secret_value(), check)
     version_file = cluster_home(data) / "data" / "PG_VERSION"
     try:
         major = version_file.read_text(encoding="ascii").strip() if version_file.exists() else None
@@ -121,6 +118,18 @@ async def _database(data: DataDirectory, settings: Settings, check: DatabaseChec
     except StackError as error:
         return Check("postgres", "fail", error.message, error.mend)
     found = f"{programs.version} with pgvector, {programs.directory} ({programs.source})"
+    return Check("postgres", "ok", found)
+
+
+async def _external_database(url: str, check: DatabaseCheck) -> Check:
+    try:
+        found, has_schema = await check(url)
+    except GatewayError as error:
+        mend = "check DATABASE_URL, and that the server runs and has pgvector"
+        return Check("postgres", "fail", f"DATABASE_URL: {error.message}", mend)
+    if not has_schema:
+        mend = "run `coding-gateway migrate`; `coding-gateway up` does so by itself"
+        return Check("postgres", "warn", f"{found}, no schema yet", mend)
     return Check("postgres", "ok", found)
 
 

@@ -9,7 +9,12 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from gateway.errors import InternalError, InvalidRequestError, UnavailableError
+from gateway.errors import (
+    InternalError,
+    InvalidRequestError,
+    NoSchemaError,
+    UnavailableError,
+)
 
 POOL_SIZE = 5
 """Connections a process keeps; none is used by a live request."""
@@ -64,8 +69,9 @@ def async_url(database_url: str) -> str:
 
 @contextlib.asynccontextmanager
 async def database_errors() -> AsyncIterator[None]:
-    """Turns what the driver raises into UnavailableError (down, slow), InvalidRequestError (a text
-    that no text of the database can be: it came from a client) or InternalError.
+    """Turns what the driver raises into UnavailableError (down, slow), NoSchemaError (nobody has
+    migrated), InvalidRequestError (a text that no text of the database can be: it came from a
+    client) or InternalError.
 
     The message carries no address, statement or value; the cause is chained for the log.
     """
@@ -88,6 +94,8 @@ async def database_errors() -> AsyncIterator[None]:
         broken = isinstance(error, DBAPIError) and not state
         if broken or state[:2] in _SERVER_STATES:
             raise UnavailableError("the database does not answer", detail=state) from error
+        if state in _LACKING:
+            raise NoSchemaError(NO_SCHEMA, detail=NO_SCHEMA) from error
         if state in _BAD_TEXT or _could_not_be_encoded(error):
             raise InvalidRequestError(UNSTORABLE, detail=state) from error
         raise InternalError("the database refused a statement", detail=state) from error
@@ -96,6 +104,10 @@ async def database_errors() -> AsyncIterator[None]:
 UNSTORABLE = "a text holds NUL or half of a surrogate pair, which no stored text can have"
 """Said of names and labels of clients; prompts may hold anything."""
 
+NO_SCHEMA = "the database has no schema, or an old one: run `coding-gateway migrate`"
+
+# Undefined table, undefined column.
+_LACKING = frozenset({"42P01", "42703"})
 # Character not in repertoire, untranslatable character.
 _BAD_TEXT = frozenset({"22021", "22P05"})
 # Connection exception, insufficient resources, operator intervention, system error.
@@ -115,11 +127,15 @@ def sqlstate(error: SQLAlchemyError) -> str:
     return str(getattr(getattr(error, "orig", None), "sqlstate", None) or "")
 
 
-async def is_reachable(engine: AsyncEngine) -> bool:
-    """True when the database answers a statement now."""
+HAS_SCHEMA = "select to_regclass('alembic_version') is not null"
+"""Has anybody migrated this database?"""
+
+
+async def state_of(engine: AsyncEngine) -> str:
+    """`ok`, `down`, or `schema missing` where nobody has migrated; asked now."""
     try:
         async with database_errors(), engine.connect() as connection:
-            await connection.exec_driver_sql("select 1")
+            found = await connection.exec_driver_sql(HAS_SCHEMA)
+            return "ok" if found.scalar_one() else "schema missing"
     except (UnavailableError, InternalError):
-        return False
-    return True
+        return "down"

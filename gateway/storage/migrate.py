@@ -9,7 +9,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from gateway.errors import UnavailableError
+from gateway.errors import InternalError, NoSchemaError, UnavailableError
 from gateway.storage.database import create_engine, database_errors
 
 _LOCK = 0x636F6465677721  # any constant; keeps two migrations from running at the same time
@@ -39,6 +39,9 @@ async def _migrate(database_url: str) -> str:
             await connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             await connection.run_sync(_upgrade)
             return await connection.run_sync(_revision)
+    except NoSchemaError as error:
+        # Of a step of ours: the tables are not what the revision says, and waiting does not help.
+        raise InternalError("the database is not what its revision says") from error
     finally:
         await engine.dispose()
 

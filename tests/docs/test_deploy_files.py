@@ -2,6 +2,7 @@
 
 import re
 import stat
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -219,16 +220,38 @@ def test_the_image_is_built_on_a_slim_python_we_support() -> None:
     assert wanted == ">=3.11"
 
 
-def test_the_image_keeps_its_data_in_a_volume() -> None:
-    assert instructions("VOLUME") == ['["/data"]']
+def test_the_image_keeps_its_data_where_a_volume_can_be_mounted() -> None:
+    assert instructions("VOLUME") == []  # Railway builds no file that declares one
     assert any("DATA_DIR=/data" in line for line in instructions("ENV"))
+    assert any("-o gateway -g gateway -m 0700 /data" in line for line in instructions("RUN"))
 
 
-def test_the_image_gets_signals_itself() -> None:
-    # A shell form would leave `sh` as the process that gets SIGTERM.
+@pytest.mark.parametrize(
+    ("migrate", "serves"),
+    [
+        (0, True),
+        (75, True),  # the database does not answer: chat is served without it
+        (1, False),  # a migration failed
+        (2, False),
+    ],
+)
+def test_the_image_migrates_then_serves_in_the_place_of_the_shell(
+    tmp_path: Path, migrate: int, serves: bool
+) -> None:
     command = yaml.safe_load(instructions("CMD")[-1])
     assert command[:2] == ["sh", "-c"]
-    assert command[2].startswith("exec coding-gateway api")
+    stand_in = tmp_path / "coding-gateway"
+    stand_in.write_text(f'#!/bin/sh\necho "$$ $*"\n[ "$1" != migrate ] || exit {migrate}\n')
+    stand_in.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "PORT": "8123"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as shell:
+        output, _ = shell.communicate(timeout=30)
+    calls = [line.split(" ", 1) for line in output.splitlines()]
+    expected = ["migrate", "api --port 8123"] if serves else ["migrate"]
+    assert [what for _, what in calls] == expected
+    assert (shell.returncode == 0) is serves
+    if serves:  # `exec`: what stops the container reaches the API
+        assert calls[1][0] == str(shell.pid)
 
 
 def test_everything_the_image_copies_reaches_the_builder() -> None:

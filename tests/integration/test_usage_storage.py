@@ -14,7 +14,7 @@ from gateway import wire
 from gateway.errors import UnavailableError
 from gateway.storage.background_tables import background_responses
 from gateway.storage.batch_tables import batches
-from gateway.storage.database import create_engine, is_reachable
+from gateway.storage.database import create_engine, state_of
 from gateway.storage.migrate import migrate, newest_revision
 from gateway.storage.project_store import ProjectStore
 from gateway.storage.usage_store import Stored, UsageStore
@@ -171,7 +171,7 @@ async def test_partitions_are_made_on_demand_and_remade_when_dropped(engine: Asy
 
 async def test_a_database_that_is_down_is_reported_as_unavailable() -> None:
     engine = create_engine("postgresql://gateway@127.0.0.1:1/none")
-    assert not await is_reachable(engine)
+    assert await state_of(engine) == "down"
     with pytest.raises(UnavailableError) as refused:
         await UsageStore(engine).position("f")
     assert "127.0.0.1" not in refused.value.message

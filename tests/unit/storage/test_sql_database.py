@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
-from gateway.errors import InternalError, UnavailableError
+from gateway.errors import InternalError, NoSchemaError, UnavailableError
 from gateway.storage.database import async_url, database_errors, sqlstate
 from gateway.storage.usage_partitions import partition_name
 
@@ -45,7 +45,9 @@ class RefusalError(Exception):
         (DBAPIError("select", None, RefusalError("57P01")), UnavailableError),
         (DBAPIError("select", None, RefusalError("")), UnavailableError),
         (IntegrityError("insert", None, RefusalError("23505")), InternalError),
-        (DBAPIError("select", None, RefusalError("42P01")), InternalError),
+        (DBAPIError("select", None, RefusalError("42P01")), NoSchemaError),
+        (DBAPIError("select", None, RefusalError("42703")), NoSchemaError),
+        (DBAPIError("select", None, RefusalError("42601")), InternalError),
     ],
 )
 async def test_failures_are_told_apart_and_carry_no_value(
