@@ -138,7 +138,10 @@ class Stack:
             for number in range(plan.api_processes)
         ]
         parts += [
-            programs.worker_part(number + 1, env, plan.data) for number in range(plan.workers)
+            programs.worker_part(
+                number + 1, env, plan.data, grace_seconds=plan.worker_grace_seconds
+            )
+            for number in range(plan.workers)
         ]
         await together(*(self._supervisor.start(part) for part in parts))
 

@@ -53,6 +53,7 @@ class Plan:
     temporal_ui: str | None
     origin_locked: bool = False
     grace_seconds: float = 30.0
+    worker_grace_seconds: float = 10.0
 
     @property
     def base_url(self) -> str:
@@ -127,6 +128,7 @@ def make_plan(options: UpOptions, settings: Settings, data: DataDirectory) -> Pl
             temporal_ui=embedded_temporal.ui_url if embedded_temporal else settings.temporal_ui_url,
             origin_locked=settings.origin_secret is not None,
             grace_seconds=settings.shutdown_grace_seconds,
+            worker_grace_seconds=settings.worker_grace_seconds,
         )
     except BaseException:
         listener.close()

@@ -13,7 +13,9 @@ from gateway.stack.part import Part
 from gateway.stack.ports import LOOPBACK, Ports
 from gateway.stack.process import Command
 
-_DRAIN_SECONDS = 8.0  # before the grace of open streams, and after it
+DRAIN_SECONDS = 8.0
+"""What a process needs to end before the grace of its open work, and after it."""
+
 _PYTHON = (sys.executable, "-P")
 
 
@@ -76,13 +78,15 @@ def api_part(
         command=start,
         ready=lambda: ready("/health/ready"),
         address=lambda: f"{host}:{port}",
-        stop_seconds=grace_seconds + _DRAIN_SECONDS,
+        stop_seconds=grace_seconds + DRAIN_SECONDS,
         # Readiness may fail for a database that is away; that is no reason to kill an API.
         ready_again=lambda: ready("/health/live"),
     )
 
 
-def worker_part(number: int, env: Mapping[str, str], data: DataDirectory) -> Part:
+def worker_part(
+    number: int, env: Mapping[str, str], data: DataDirectory, *, grace_seconds: float = 10.0
+) -> Part:
     """One Temporal worker; it writes its ready file when it polls."""
     ready_file = data.run / f"worker-{number}.ready"
     command = Command(
@@ -104,7 +108,7 @@ def worker_part(number: int, env: Mapping[str, str], data: DataDirectory) -> Par
         command=start,
         ready=ready,
         address=lambda: "",
-        stop_seconds=15.0,
+        stop_seconds=grace_seconds + DRAIN_SECONDS,
     )
 
 

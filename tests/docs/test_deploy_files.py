@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.config import Settings
+from gateway.config import Settings, SettingsError
+from gateway.services import check_settings
+from gateway.stack.programs import DRAIN_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
@@ -187,9 +189,50 @@ def test_only_the_api_is_reachable_from_outside() -> None:
     assert published["temporal-ui"].startswith("127.0.0.1:")
 
 
-def test_streams_may_end_before_the_container_is_killed() -> None:
-    seconds = int(SERVICES["api"]["stop_grace_period"].removesuffix("s"))
-    assert seconds > 15  # the API's own grace for open streams, and its closing
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [("api", "shutdown_grace_seconds"), ("worker", "worker_grace_seconds")],
+)
+def test_open_work_may_end_before_the_container_is_killed(name: str, setting: str) -> None:
+    grace = Settings.model_fields[setting].default
+    seconds = int(SERVICES[name]["stop_grace_period"].removesuffix("s"))
+    assert seconds > grace + DRAIN_SECONDS
+
+
+def test_a_key_or_upstreams_may_be_given() -> None:
+    environment = SERVICES["api"]["environment"]
+    for name in ("ANTHROPIC_API_KEY", "UPSTREAMS"):
+        assert environment[name] == f"${{{name}:-}}"  # compose asks for neither: the API does
+
+
+def settings_of_compose(**upstream: str) -> Settings:
+    """The settings of the API there, with what .env says of the upstream."""
+    given: dict[str, Any] = {
+        "database_url": "postgresql://gateway:x@postgres:5432/gateway",
+        "redis_url": "redis://:x@valkey:6379/0",
+        "temporal_address": "temporal:7233",
+        "encryption_keys": "k" * 40,
+        **upstream,
+    }
+    return Settings(_env_file=None, **given)
+
+
+def test_the_api_refuses_to_start_without_key_and_upstreams(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("ANTHROPIC_API_KEY", "UPSTREAMS"):
+        monkeypatch.setenv(name, "")  # what compose makes of a variable nobody has set
+    with pytest.raises(SettingsError, match="ANTHROPIC_API_KEY"):
+        check_settings(settings_of_compose())
+    check_settings(settings_of_compose(anthropic_api_key="sk-ant-x"))
+    upstream = '[{"name": "a", "base_url": "https://a.example", "api_key": "k"}]'
+    check_settings(settings_of_compose(upstreams=upstream))
+
+
+def test_the_passwords_in_urls_are_spoken_of() -> None:
+    pasted = set(re.findall(r"://[^@\s]*\$\{(\w+)", COMPOSE_TEXT))
+    assert pasted == {"POSTGRES_PASSWORD", "VALKEY_PASSWORD"}
+    assert "letters and digits only" in COMPOSE_TEXT
 
 
 # --- Dockerfile ---
