@@ -100,9 +100,8 @@ class BatchClient:
         connection = connection_to(self.target)
         try:
             connected(connection, self.target, _SECONDS)
-            key = {"Authorization": f"Bearer {self.target.api_key}"}
             url = urlsplit(self.target.base_url).path + path
-            connection.request(method, url, body, {**key, **(headers or {})})
+            connection.request(method, url, body, {**self.target.headers, **(headers or {})})
             response = connection.getresponse()
             if response.status != http.client.OK:
                 raise refused(response)

@@ -3,6 +3,9 @@
 BATCH = """\
 Submit many requests at once and come back for the results: they are executed durably, each
 exactly once, whatever is restarted meanwhile.
+
+What an origin lock asks for is sent as `coding-gateway chat` does: ORIGIN_SECRET,
+CF_ACCESS_CLIENT_ID and CF_ACCESS_CLIENT_SECRET, where they are set.
 """
 
 SUBMIT = """\

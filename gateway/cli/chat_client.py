@@ -62,7 +62,7 @@ def _posted(
     seconds = _SILENCE_SECONDS if stream else _WHOLE_ANSWER_SECONDS
     connected(connection, target, seconds)
     headers = {
-        "Authorization": f"Bearer {target.api_key}",
+        **target.headers,
         "Content-Type": "application/json",
         "Accept": "text/event-stream" if stream else "application/json",
     }

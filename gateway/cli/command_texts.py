@@ -51,6 +51,9 @@ CHAT = """\
 Send a question to the stack that runs here and print the answer while it comes; `-` reads the
 question from standard input. Without a question, in a terminal, a conversation begins.
 
+ORIGIN_SECRET is sent when it is set, and so is a service token of Cloudflare Access, from
+CF_ACCESS_CLIENT_ID and CF_ACCESS_CLIENT_SECRET: that is what an origin lock asks for.
+
 Exit code 1: there was no answer, or only a part of one; 130: stopped by Ctrl-C.
 """
 

@@ -18,8 +18,17 @@ class AccessSettings(BaseModel):
         "`coding-gateway up` makes one",
     )
     origin_secret: SecretStr | None = Field(
-        default=None, description="When set, every request must carry it in X-Origin-Secret"
+        default=None,
+        description="When set, every request but probes must carry it in X-Origin-Secret; "
+        "`chat` and `batch` send it",
     )
     require_cf_access_headers: bool = Field(
         default=False, description="Refuse requests without the headers of Cloudflare Access"
+    )
+    cf_access_client_id: SecretStr | None = Field(
+        default=None,
+        description="Service token of Cloudflare Access that `chat` and `batch` send",
+    )
+    cf_access_client_secret: SecretStr | None = Field(
+        default=None, description="Secret of CF_ACCESS_CLIENT_ID"
     )

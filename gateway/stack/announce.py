@@ -45,10 +45,26 @@ def summary(ready: Ready) -> str:
         "",
         "Try it:",
         "",
+        *_before_trying(ready),
         curl(ready),
         "",
     ]
     return "\n".join(lines) + (f"\n{simulator_banner()}\n" if ready.simulated else "")
+
+
+def _before_trying(ready: Ready) -> list[str]:
+    """What the command to paste needs where the origin is locked; secrets are not printed."""
+    lines = []
+    if ready.origin_locked:
+        lines += [
+            "  (ORIGIN_SECRET must be set in this shell first; standing in .env is not enough.)"
+        ]
+    if ready.behind_access:
+        lines += [
+            "  (Only what comes through Cloudflare Access is served: use the address behind",
+            "  Cloudflare in the place of this one, with what its policy asks for.)",
+        ]
+    return lines
 
 
 def curl(ready: Ready) -> str:

@@ -35,6 +35,7 @@ class Ready:
     simulated: bool
     state: RunState
     origin_locked: bool = False
+    behind_access: bool = False
 
 
 async def up(
@@ -175,6 +176,7 @@ class Stack:
             simulated=bool(plan.simulator_port),
             state=self._state(self._supervisor.running()),
             origin_locked=plan.origin_locked,
+            behind_access=plan.behind_access,
         )
 
 

@@ -52,6 +52,7 @@ class Plan:
     external: Mapping[str, str]
     temporal_ui: str | None
     origin_locked: bool = False
+    behind_access: bool = False
     grace_seconds: float = 30.0
     worker_grace_seconds: float = 10.0
 
@@ -127,6 +128,7 @@ def make_plan(options: UpOptions, settings: Settings, data: DataDirectory) -> Pl
             external=external,
             temporal_ui=embedded_temporal.ui_url if embedded_temporal else settings.temporal_ui_url,
             origin_locked=settings.origin_secret is not None,
+            behind_access=settings.require_cf_access_headers,
             grace_seconds=settings.shutdown_grace_seconds,
             worker_grace_seconds=settings.worker_grace_seconds,
         )

@@ -13,6 +13,7 @@ import pytest
 from gateway import wire
 from tests.contract.harness.gateway import Gateway, api_beside
 from tests.contract.harness.simulator import Simulator
+from tests.integration.stack_command import run
 
 CHAT = "/v1/chat/completions"
 BODY: dict[str, Any] = {"model": "auto", "messages": [{"role": "user", "content": "hi"}]}
@@ -278,6 +279,22 @@ def test_who_comes_through_the_front_door_is_served(guarded: Gateway) -> None:
     with guarded.http() as http:
         for headers in (FRONT, service):
             assert http.post(CHAT, json=BODY, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("command", [("chat", "Hello"), ("batch", "list")])
+def test_the_command_line_comes_through_the_front_door(
+    guarded: Gateway, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    asked = (*command, "--base-url", guarded.base_url, "--api-key", guarded.api_key)
+    refused = run(*asked, cwd=tmp_path)
+    assert (refused.returncode, "(403)" in refused.stderr) == (1, True)
+    token = {"CF_ACCESS_CLIENT_ID": "id", "CF_ACCESS_CLIENT_SECRET": "secret"}
+    served = run(*asked, cwd=tmp_path, ORIGIN_SECRET="front-door", **token)
+    assert served.returncode == 0, served.stderr
+    (tmp_path / ".env").write_text("ORIGIN_SECRET=front-door\nCF_ACCESS_CLIENT_ID=id\n")
+    half = run(*asked, cwd=tmp_path)
+    assert "Cloudflare Access" in half.stderr
+    assert run(*asked, cwd=tmp_path, CF_ACCESS_CLIENT_SECRET="s").returncode == 0
 
 
 def test_a_body_over_the_limit_is_413(guarded: Gateway, simulator: Simulator) -> None:

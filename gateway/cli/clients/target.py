@@ -1,6 +1,7 @@
 """Which gateway a client is to use: URL, key and model, and what the model can hold."""
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -26,7 +27,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A gateway and a model. `base_url` ends in /v1; `model_named`: the user chose the model."""
+    """A gateway and a model. `base_url` ends in /v1; `model_named`: the user chose the model.
+
+    `front_door` are headers that an origin lock wants of every request.
+    """
 
     base_url: str
     api_key: str = field(repr=False)
@@ -34,6 +38,12 @@ class Target:
     model_named: bool
     prefix: str
     serves: Model
+    front_door: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every call carries."""
+        return {**self.front_door, "Authorization": f"Bearer {self.api_key}"}
 
     @property
     def root_url(self) -> str:
@@ -62,7 +72,7 @@ def find_target(asked: Asked) -> Target:
     data = data_directory(asked.data_dir, settings)
     base_url = _usable_url(asked.base_url) if asked.base_url else _running_url(data)
     key = asked.api_key or _key(settings, None if asked.base_url else data)
-    if not (key.isascii() and key.isprintable() and " " not in key):
+    if not _fits_header(key) or " " in key:
         raise StackError("the key has characters that no header can carry")
     model = asked.model or settings.default_model
     return Target(
@@ -72,6 +82,7 @@ def find_target(asked: Asked) -> Target:
         model_named=asked.model is not None,
         prefix=settings.model_prefix,
         serves=_served(model, settings),
+        front_door=_front_door(settings),
     )
 
 
@@ -115,6 +126,28 @@ def _key(settings: Settings, data: DataDirectory | None) -> str:
     raise StackError(
         "the key of that gateway is not known", mend="name it with --api-key or GATEWAY_API_KEY"
     )
+
+
+def _front_door(settings: Settings) -> dict[str, str]:
+    """The origin secret and the pair of a Cloudflare service token, where they are set.
+
+    https://developers.cloudflare.com/cloudflare-one/identity/service-tokens/
+    """
+    secrets = {
+        "x-origin-secret": settings.origin_secret,
+        "cf-access-client-id": settings.cf_access_client_id,
+        "cf-access-client-secret": settings.cf_access_client_secret,
+    }
+    headers = {name: value.get_secret_value() for name, value in secrets.items() if value}
+    if not all(map(_fits_header, headers.values())):
+        raise StackError(
+            "ORIGIN_SECRET or CF_ACCESS_CLIENT_* has characters that no header can carry"
+        )
+    return headers
+
+
+def _fits_header(text: str) -> bool:
+    return text.isascii() and text.isprintable()
 
 
 def _served(name: str, settings: Settings) -> Model:

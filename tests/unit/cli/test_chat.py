@@ -16,6 +16,11 @@ from gateway.cli.chat import Printer
 from gateway.cli.chat_client import Piece
 
 SSE = "text/event-stream"
+FRONT_DOOR = {
+    "ORIGIN_SECRET": "front-door",
+    "CF_ACCESS_CLIENT_ID": "id.access",
+    "CF_ACCESS_CLIENT_SECRET": "token",
+}
 
 
 def chunk(**delta: Any) -> bytes:
@@ -37,6 +42,7 @@ class Server(ThreadingHTTPServer):
         self.status, self.kind, self.body = 200, SSE, DONE
         self.headers: dict[str, str] = {}
         self.asked: list[tuple[str, str, dict[str, Any]]] = []
+        self.front_door: dict[str, str] = {}
 
     @property
     def url(self) -> str:
@@ -52,6 +58,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = wire.loads(self.rfile.read(int(self.headers["content-length"])))
         self.server.asked.append((self.path, self.headers["authorization"], body))
+        names = ("x-origin-secret", "cf-access-client-id", "cf-access-client-secret")
+        self.server.front_door = {n: self.headers[n] for n in names if n in self.headers}
         self.send_response(self.server.status)
         self.send_header("Content-Type", self.server.kind)
         for name, value in self.server.headers.items():
@@ -76,7 +84,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)  # away from a developer's .env
-    for name in ("GATEWAY_API_KEY", "DEFAULT_MODEL", "DATA_DIR"):
+    for name in ("GATEWAY_API_KEY", "DEFAULT_MODEL", "DATA_DIR", *FRONT_DOOR):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -122,6 +130,36 @@ def test_a_whole_answer_can_be_asked_for(
     assert "token limit" in said.err
     assert "simulator" in said.err
     assert server.asked[0][2]["stream"] is False
+
+
+@pytest.mark.parametrize("in_file", [False, True])
+def test_what_an_origin_lock_asks_for_is_sent_where_it_is_set(
+    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, in_file: bool
+) -> None:
+    assert chat(server, "Hello") == 0
+    assert server.front_door == {}
+    if in_file:
+        (tmp_path / ".env").write_text("".join(f"{n}={v}\n" for n, v in FRONT_DOOR.items()))
+    else:
+        for name, value in FRONT_DOOR.items():
+            monkeypatch.setenv(name, value)
+    assert chat(server, "Hello") == 0
+    assert server.front_door == {
+        "x-origin-secret": "front-door",
+        "cf-access-client-id": "id.access",
+        "cf-access-client-secret": "token",
+    }
+
+
+def test_a_secret_no_header_can_carry_is_one_line_without_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ORIGIN_SECRET", "schlüssel\nX: y")
+    assert chat(server, "Hello") == 1
+    said = capsys.readouterr().err
+    assert "ORIGIN_SECRET" in said
+    assert "schl" not in said
+    assert server.asked == []
 
 
 @pytest.mark.parametrize("arguments", [("-",), ()])

@@ -81,3 +81,11 @@ def test_the_curl_passes_the_origin_lock() -> None:
     assert "X-Origin-Secret" not in curl(open_door)
     locked = dataclasses.replace(open_door, origin_locked=True)
     assert '-H "X-Origin-Secret: $ORIGIN_SECRET"' in curl(locked)
+    assert "ORIGIN_SECRET must be set in this shell" in summary(locked)
+
+
+def test_behind_cloudflare_the_address_to_use_is_another() -> None:
+    behind = dataclasses.replace(ready(), behind_access=True)
+    assert "use the address behind" in summary(behind)
+    for text in ("ORIGIN_SECRET", "Cloudflare"):
+        assert text not in summary(ready())
