@@ -9,7 +9,14 @@ One URL for coding IDEs and agents in front of Claude.
   coding-gateway doctor    check each part and say how to mend it
   coding-gateway connect   configure an IDE, an agent or an SDK
   coding-gateway chat      ask something in the terminal
+  coding-gateway batch     submit many requests and come back for the results
   coding-gateway savings   what recorded conversations cost with and without it
+
+Where the other parts have addresses of their own, in containers for example:
+
+  coding-gateway migrate   bring the database to the newest schema
+  coding-gateway api       serve the API alone
+  coding-gateway worker    run the Temporal worker alone
 
 Settings are environment variables, read from .env too; README.md lists them.
 """
@@ -104,11 +111,17 @@ them one after the other, and no request is lost.
 """
 
 WORKER = """\
-Run the Temporal worker alone; the same as `python worker.py`, whose options may follow.
+Run the Temporal worker alone; the same as `python worker.py`, to which its options are handed on.
 DATABASE_URL and TEMPORAL_ADDRESS come from the environment.
 
-example:
+options of worker.py:
+  --task-queue {maintenance,batch,background}
+                     what to work on, may be repeated; without it everything these settings allow
+  --ready-file PATH  made when the worker polls
+
+examples:
   coding-gateway worker --ready-file /tmp/worker.ready
+  coding-gateway worker --task-queue batch --task-queue background
 """
 
 RESTART = """\

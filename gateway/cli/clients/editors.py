@@ -16,7 +16,7 @@ def cursor(target: Target, places: Places) -> Setup:
     if target.prefix:
         notes.append(
             "Cursor sends names it knows as Claude's to Anthropic. The prefix keeps them here; "
-            f"{target.prefix}auto, which is DEFAULT_MODEL, has no such name in it at all."
+            f"{target.prefix}auto, which is routed by what is asked, has no such name in it."
         )
     if target.is_private:
         notes.append(

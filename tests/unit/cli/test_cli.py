@@ -1,18 +1,22 @@
 """The command line: help, usage errors, exit codes."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+import worker
 from gateway.cli import main
 from gateway.cli.parser import build_parser
 from gateway.stack.ports import DEFAULT_PORTS
 from gateway.version import VERSION
+from workflows.registry import WORKFLOWS
 
 COMMANDS = (
     "up",
     "connect",
     "chat",
+    "batch",
     "savings",
     "status",
     "restart",
@@ -50,6 +54,22 @@ def test_the_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> Non
         main(["--help"])
     listed = capsys.readouterr().out
     assert all(f"\n    {command} " in listed for command in COMMANDS)
+    overview = listed.split("commands:")[0]
+    assert all(f"\n  coding-gateway {command} " in overview for command in COMMANDS)
+
+
+def test_the_help_of_worker_shows_the_options_of_the_program(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shown = {}
+    for name, run in (("gateway", main), ("program", worker.main)):
+        with pytest.raises(SystemExit):
+            run(["worker", "--help"] if name == "gateway" else ["--help"])
+        shown[name] = capsys.readouterr().out
+    options = set(re.findall(r"--[a-z-]+", shown["program"])) - {"--help"}
+    assert options == {"--task-queue", "--ready-file"}
+    assert options <= set(re.findall(r"--[a-z-]+", shown["gateway"]))
+    assert f"--task-queue {{{','.join(WORKFLOWS)}}}" in shown["gateway"]
 
 
 @pytest.mark.parametrize(
