@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, SecretStr
 
+from gateway.config.addresses import HttpUrl
+
 
 class ModelSettings(BaseModel):
     """Names of models, and the choice among them."""
@@ -44,9 +46,8 @@ class ModelSettings(BaseModel):
         default="claude-haiku-5-5",
         description="Model of short calls that name none: POST /v1/completions",
     )
-    embedding_api_url: str | None = Field(
+    embedding_api_url: HttpUrl | None = Field(
         default=None,
-        pattern=r"^https?://[^\s/]+[^\s]*$",
         description="Base URL of an OpenAI-compatible provider of embeddings, with its /v1",
     )
     embedding_api_key: SecretStr | None = Field(

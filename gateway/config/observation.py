@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, SecretStr
 
+from gateway.config.addresses import HttpUrl
+
 
 class ObservationSettings(BaseModel):
     """What is shown to operators."""
@@ -16,9 +18,8 @@ class ObservationSettings(BaseModel):
     error_export_file: Path | None = Field(
         default=None, description="Append every error event to this file as a JSON line"
     )
-    error_export_url: str | None = Field(
+    error_export_url: HttpUrl | None = Field(
         default=None,
-        pattern=r"^https?://[^\s/]+[^\s]*$",
         description="Post error events there, as JSON lines",
     )
     error_export_token: SecretStr | None = Field(

@@ -4,17 +4,19 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, SecretStr
 
+from gateway.config.addresses import DatabaseUrl, HostAndPort, ValkeyUrl
+
 
 class PartsSettings(BaseModel):
     """Where the servers beside the gateway are."""
 
-    redis_url: SecretStr | None = Field(
+    redis_url: ValkeyUrl | None = Field(
         default=None, description="Valkey or Redis; embedded when unset"
     )
-    database_url: SecretStr | None = Field(
+    database_url: DatabaseUrl | None = Field(
         default=None, description="PostgreSQL with pgvector; embedded when unset"
     )
-    temporal_address: str | None = Field(
+    temporal_address: HostAndPort | None = Field(
         default=None, description="Temporal server, host:port; embedded when unset"
     )
     temporal_namespace: str = Field(default="default", description="Temporal namespace")

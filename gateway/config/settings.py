@@ -69,7 +69,7 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         variable = str(first["loc"][0]).upper() if first["loc"] else "settings"
-        raise SettingsError(f"{variable}: {first['msg']}") from None
+        raise SettingsError(f"{variable}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def inherited_environment() -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, Field, SecretStr
 
+from gateway.config.addresses import HttpUrl
+
 
 class UpstreamSettings(BaseModel):
     """Claude's API, and how long it is waited for."""
@@ -10,9 +12,8 @@ class UpstreamSettings(BaseModel):
         default=None,
         description="Key for Claude's API, or a comma list; without one the simulator answers",
     )
-    anthropic_base_url: str = Field(
+    anthropic_base_url: HttpUrl = Field(
         default="https://api.anthropic.com",
-        pattern=r"^https?://[^\s/]+[^\s]*$",
         description="Any server that speaks the Messages API",
     )
     upstreams: SecretStr | None = Field(

@@ -7,7 +7,9 @@ import asyncio
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from urllib.parse import urlsplit
+
+from gateway.config.addresses import split_url
+from gateway.stack.errors import StackError
 
 TIMEOUT_SECONDS = 2.0
 _MAX_BODY = 1_000_000
@@ -43,8 +45,14 @@ def _reason(error: OSError) -> str:
 
 
 def address_of(url: str) -> tuple[str, int]:
-    """Host and port of a URL or of a plain host:port, with the scheme's usual port."""
-    parts = urlsplit(url if "://" in url else f"//{url}")
+    """Host and port of a URL or of a plain host:port, with the scheme's usual port.
+
+    Raises StackError, which does not repeat the URL: it may carry a password.
+    """
+    try:
+        parts = split_url(url if "://" in url else f"//{url}")
+    except ValueError:
+        raise StackError("the address of a server is neither a URL nor host:port") from None
     scheme = parts.scheme.partition("+")[0]
     return parts.hostname or "127.0.0.1", parts.port or _DEFAULT_PORTS.get(scheme, 7233)
 

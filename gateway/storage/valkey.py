@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from gateway.config.valkey_url import ValkeyAddress, parse_valkey_url
 from gateway.storage.valkey_connection import (
     Argument,
     Command,
@@ -22,7 +23,6 @@ from gateway.storage.valkey_connection import (
     failed,
     packed,
 )
-from gateway.storage.valkey_url import ValkeyAddress, parse_valkey_url
 from gateway.structs import Struct
 
 __all__ = ["Script", "ScriptCall", "Valkey", "ValkeyDown", "ValkeyRefused"]

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import hiredis
 
+from gateway.config.valkey_url import ValkeyAddress, parse_valkey_url
 from gateway.storage.valkey_connection import Argument, packed
-from gateway.storage.valkey_url import ValkeyAddress, parse_valkey_url
 
 _log = logging.getLogger("gateway.valkey")
 

@@ -2,12 +2,13 @@
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from gateway import wire
+from gateway.config.addresses import http_url
 
-_URL = re.compile(r"https?://[^\s/]+\S*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _TEXTS = ("name", "base_url", "api_key")
 _NUMBERS = {"weight": float, "requests_per_minute": int, "concurrent_requests": int}
@@ -56,10 +57,16 @@ def _read(entry: Any, path: str) -> UpstreamSpec:
             raise ValueError(f"{path}.{name}: a text is wanted")
     if not _NAME.fullmatch(entry["name"]):
         raise ValueError(f"{path}.name: letters, digits, dots, dashes; 63 at most")
-    if not _URL.fullmatch(entry["base_url"]):
-        raise ValueError(f"{path}.base_url: an address that begins with http:// or https://")
+    url = _checked(http_url, entry["base_url"], f"{path}.base_url")
     numbers = {name: _number(entry, name, path) for name in _NUMBERS if name in entry}
-    return UpstreamSpec(entry["name"], entry["base_url"], entry["api_key"], **numbers)
+    return UpstreamSpec(entry["name"], url, entry["api_key"], **numbers)
+
+
+def _checked(check: Callable[[str], str], value: str, path: str) -> str:
+    try:
+        return check(value)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _number(entry: dict[str, Any], name: str, path: str) -> Any:

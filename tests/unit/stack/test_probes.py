@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from gateway.stack import probes
+from gateway.stack.errors import StackError
 
 HOST = "127.0.0.1"
 
@@ -100,3 +101,10 @@ async def test_a_closed_port_is_refused_in_every_protocol() -> None:
 )
 def test_the_address_of_a_url(url: str, expected: tuple[str, int]) -> None:
     assert probes.address_of(url) == expected
+
+
+@pytest.mark.parametrize("url", ["redis://:hidden#x@cache:1/0", "foo:hidden", "http://[hidden"])
+def test_a_url_without_an_address_is_not_repeated(url: str) -> None:
+    with pytest.raises(StackError) as refused:
+        probes.address_of(url)
+    assert "hidden" not in str(refused.value)

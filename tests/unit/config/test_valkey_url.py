@@ -2,8 +2,8 @@ import ssl
 
 import pytest
 
-from gateway.config import SettingsError
-from gateway.storage.valkey_url import ValkeyAddress, parse_valkey_url
+from gateway.config import SettingsError, load_settings
+from gateway.config.valkey_url import ValkeyAddress, parse_valkey_url
 
 
 @pytest.mark.parametrize(
@@ -43,13 +43,36 @@ def test_tls_is_verified_unless_the_url_says_otherwise() -> None:
         "redis://cache/secret",
         "unix://",
         "rediss://cache?ssl_ca_certs=/nowhere/secret",
+        "redis://:secret#x@127.0.0.1:6379/0",
+        "redis://:12#secret@cache",
+        "redis://:12?secret@cache",
+        "redis://:12/secret@cache",
+        "redis://sec ret/0",
+        "redis://[secret/0",
     ],
 )
 def test_p59_a_wrong_url_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(SettingsError) as refused:
-        parse_valkey_url(url)
+        load_settings(redis_url=url)
     assert refused.value.message.startswith("REDIS_URL: ")
     assert "secret" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://",
+        "redis://cache:6379/0",
+        "redis://:p@ss@cache",
+        "valkey://me:@[::1]:7/0",
+        "rediss://cache?ssl_cert_reqs=none",
+        "unix:///run/a@b.sock",
+    ],
+)
+def test_what_the_parser_takes_is_a_setting(url: str) -> None:
+    redis_url = load_settings(redis_url=f" {url}\n").redis_url
+    assert redis_url is not None
+    assert redis_url.get_secret_value() == url
 
 
 def test_p59_the_password_is_in_no_representation() -> None:

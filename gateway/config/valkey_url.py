@@ -4,8 +4,6 @@ import ssl
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
-from gateway.config import SettingsError
-
 _DEFAULT_PORT = 6379
 _PLAIN = {"redis", "valkey"}
 _TLS = {"rediss", "valkeys"}
@@ -33,26 +31,23 @@ def parse_valkey_url(url: str) -> ValkeyAddress:
     """The address in `redis://[user][:password]@host:port/db`, `rediss://` or `unix:///path`.
 
     `ssl_cert_reqs=none` and `ssl_ca_certs=<file>` are read as redis-py does, since hosted servers
-    hand out such URLs. Raises SettingsError, which never repeats the URL.
+    hand out such URLs. Raises ValueError, and OSError for a file that cannot be read; `ValkeyUrl`
+    of the settings has found both out when the process started.
     """
-    try:
-        parts = urlsplit(url.strip())
-        options = parse_qs(parts.query)
-        if parts.scheme == "unix":
-            return _unix_address(parts, options)
-        if parts.scheme not in _PLAIN | _TLS:
-            raise ValueError("the scheme must be redis, rediss, valkey, valkeys or unix")
-        return ValkeyAddress(
-            host=_host(parts.hostname or "127.0.0.1"),
-            port=parts.port or _DEFAULT_PORT,
-            database=_database(parts.path.strip("/") or options.get("db", ["0"])[0]),
-            username=unquote(parts.username) if parts.username else None,
-            password=unquote(parts.password) if parts.password else None,
-            tls=_tls_context(options) if parts.scheme in _TLS else None,
-        )
-    except (ValueError, OSError) as error:
-        reason = str(error) if str(error).startswith("the ") else "not a usable URL"
-        raise SettingsError(f"REDIS_URL: {reason}") from None
+    parts = urlsplit(url.strip())
+    options = parse_qs(parts.query)
+    if parts.scheme == "unix":
+        return _unix_address(parts, options)
+    if parts.scheme not in _PLAIN | _TLS:
+        raise ValueError("the scheme must be redis, rediss, valkey, valkeys or unix")
+    return ValkeyAddress(
+        host=parts.hostname or "127.0.0.1",
+        port=parts.port or _DEFAULT_PORT,
+        database=_database(parts.path.strip("/") or options.get("db", ["0"])[0]),
+        username=unquote(parts.username) if parts.username else None,
+        password=unquote(parts.password) if parts.password else None,
+        tls=_tls_context(options) if parts.scheme in _TLS else None,
+    )
 
 
 def _unix_address(parts: SplitResult, options: dict[str, list[str]]) -> ValkeyAddress:
@@ -64,11 +59,6 @@ def _unix_address(parts: SplitResult, options: dict[str, list[str]]) -> ValkeyAd
         username=unquote(parts.username) if parts.username else None,
         password=unquote(parts.password) if parts.password else None,
     )
-
-
-def _host(name: str) -> str:
-    name.encode("idna")  # what cannot be looked up is found out now, and not by every connect
-    return name
 
 
 def _database(text: str) -> int:
