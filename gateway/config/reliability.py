@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from gateway.config.durations import Seconds
+
 
 class ReliabilitySettings(BaseModel):
     """Limits, retries, breakers and connections."""
@@ -19,21 +21,16 @@ class ReliabilitySettings(BaseModel):
         default=0, ge=0, description="Requests and streams of a project at once; 0 = no limit"
     )
     budget_day_usd: float = Field(
-        default=0.0,
-        ge=0,
-        allow_inf_nan=False,
-        description="US dollars a project may spend in a UTC day; 0 = no limit",
+        default=0.0, ge=0, description="US dollars a project may spend in a UTC day; 0 = no limit"
     )
-    budget_month_usd: float = Field(
-        default=0.0, ge=0, allow_inf_nan=False, description="The same for a UTC month"
-    )
+    budget_month_usd: float = Field(default=0.0, ge=0, description="The same for a UTC month")
     circuit_breaker_enabled: bool = Field(
         default=True, description="Stop asking an upstream that keeps failing"
     )
     circuit_breaker_threshold: int = Field(
         default=5, ge=1, description="Failures in a row that open the breaker"
     )
-    circuit_breaker_timeout: float = Field(
+    circuit_breaker_timeout: Seconds = Field(
         default=60.0, gt=0, description="Seconds until an open breaker lets one probe through"
     )
     circuit_half_open_requests: int = Field(
@@ -46,12 +43,12 @@ class ReliabilitySettings(BaseModel):
     )
     retry_enabled: bool = Field(default=True, description="Try again before the first content byte")
     retry_max_attempts: int = Field(default=3, ge=1, description="Attempts for one request")
-    retry_backoff_base: float = Field(
+    retry_backoff_base: Seconds = Field(
         default=1.0,
         ge=0,
         description="Seconds; the random wait after attempt n is up to base * 2^(n-1)",
     )
-    retry_deadline_seconds: float = Field(
+    retry_deadline_seconds: Seconds = Field(
         default=60.0, gt=0, description="No retry begins later than this after the first attempt"
     )
     retry_budget_ratio: float = Field(
@@ -64,7 +61,7 @@ class ReliabilitySettings(BaseModel):
         description="What to ask when a model cannot be had, as "
         "claude-opus-5-5>claude-sonnet-5-5; empty = report the error",
     )
-    hedge_after_seconds: float = Field(
+    hedge_after_seconds: Seconds = Field(
         default=0.0,
         ge=0,
         description="Ask a second time when an answer has not begun by then; 0 = never",
@@ -74,10 +71,10 @@ class ReliabilitySettings(BaseModel):
         ge=1,
         description="API processes behind one port; limits are shared out when Valkey is down",
     )
-    shutdown_grace_seconds: float = Field(
+    shutdown_grace_seconds: Seconds = Field(
         default=30.0, gt=0, description="How long open answers may go on after a stop was asked for"
     )
-    client_stall_seconds: float = Field(
+    client_stall_seconds: Seconds = Field(
         default=300.0, gt=0, description="A client that takes nothing for so long is given up"
     )
     max_body_bytes: int = Field(

@@ -59,6 +59,7 @@ class Settings(
         env_ignore_empty=True,
         case_sensitive=False,
         hide_input_in_errors=True,
+        allow_inf_nan=False,
     )
 
 
@@ -66,6 +67,9 @@ def load_settings(**overrides: Any) -> Settings:
     """The settings of this process. Raises SettingsError, one line, naming the variable."""
     try:
         return Settings(**overrides)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SettingsError(f".env: cannot be read: {reason}") from None
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         variable = str(first["loc"][0]).upper() if first["loc"] else "settings"

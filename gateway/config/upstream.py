@@ -3,6 +3,7 @@
 from pydantic import BaseModel, Field, SecretStr
 
 from gateway.config.addresses import HttpUrl
+from gateway.config.durations import Seconds
 
 
 class UpstreamSettings(BaseModel):
@@ -25,12 +26,12 @@ class UpstreamSettings(BaseModel):
         default=False,
         description="ANTHROPIC_BASE_URL is the bundled simulator; `coding-gateway up` sets it",
     )
-    upstream_timeout_seconds: float = Field(
+    upstream_timeout_seconds: Seconds = Field(
         default=30.0,
         gt=0,
         description="Time to the upstream's first byte; a long answer is not cut",
     )
-    upstream_idle_seconds: float = Field(
+    upstream_idle_seconds: Seconds = Field(
         default=180.0,
         gt=0,
         description="Silence of the upstream inside an answer after which it is given up",

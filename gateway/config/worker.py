@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, Field, SecretStr
 
+from gateway.config.durations import Seconds
+
 
 class WorkerSettings(BaseModel):
     """How much one worker process takes on."""
@@ -15,7 +17,7 @@ class WorkerSettings(BaseModel):
     worker_pollers: int = Field(
         default=5, ge=2, description="Connections one worker waits for work with, of each kind"
     )
-    worker_grace_seconds: float = Field(
+    worker_grace_seconds: Seconds = Field(
         default=10.0, ge=0, description="How long running activities may go on after a stop"
     )
     batch_parallelism: int = Field(

@@ -41,6 +41,7 @@ def test_defaults_are_usable() -> None:
         ("GATEWAY_NAME", f"{SECRET}\r\nX-Evil: 1"),
         ("UPSTREAM_TIMEOUT_SECONDS", "-1"),
         ("KEEP_ALIVE_SECONDS", "3600"),
+        ("SHUTDOWN_GRACE_SECONDS", "1e300"),
     ],
 )
 def test_a_wrong_value_is_one_line_that_names_the_variable_only(
@@ -52,6 +53,28 @@ def test_a_wrong_value_is_one_line_that_names_the_variable_only(
     assert caught.value.message.startswith(f"{name}: ")
     assert "\n" not in caught.value.message
     assert SECRET not in caught.value.message
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "Infinity", "1e999"])
+@pytest.mark.parametrize(
+    "name", [name for name, field in Settings.model_fields.items() if field.annotation is float]
+)
+def test_every_number_is_finite(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name.upper(), value)
+    with pytest.raises(SettingsError, match=rf"^{name.upper()}: .*"):
+        load_settings()
+
+
+def test_a_number_that_only_is_not_infinite_is_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKER_GRACE_SECONDS", "1e300")
+    with pytest.raises(SettingsError, match=r"^WORKER_GRACE_SECONDS: "):
+        load_settings()
+
+
+def test_a_dotenv_file_that_is_no_text_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"RATE_LIMIT_RPM=\xff\n")
+    with pytest.raises(SettingsError, match=r"^\.env: cannot be read: it is not UTF-8$"):
+        load_settings()
 
 
 def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
