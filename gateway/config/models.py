@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field
 
 from gateway.config.addresses import HttpUrl
+from gateway.config.header_texts import Key
 
 
 class ModelSettings(BaseModel):
@@ -50,7 +51,7 @@ class ModelSettings(BaseModel):
         default=None,
         description="Base URL of an OpenAI-compatible provider of embeddings, with its /v1",
     )
-    embedding_api_key: SecretStr | None = Field(
+    embedding_api_key: Key | None = Field(
         default=None, description="Key for the provider of embeddings, when it wants one"
     )
     embedding_model: str | None = Field(

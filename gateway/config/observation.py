@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field
 
 from gateway.config.addresses import HttpUrl
+from gateway.config.header_texts import Key
 
 
 class ObservationSettings(BaseModel):
@@ -22,7 +23,7 @@ class ObservationSettings(BaseModel):
         default=None,
         description="Post error events there, as JSON lines",
     )
-    error_export_token: SecretStr | None = Field(
+    error_export_token: Key | None = Field(
         default=None, description="Bearer token for ERROR_EXPORT_URL, when it wants one"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(

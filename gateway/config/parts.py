@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field
 
 from gateway.config.addresses import DatabaseUrl, HostAndPort, ValkeyUrl
+from gateway.config.header_texts import Key
 
 
 class PartsSettings(BaseModel):
@@ -20,7 +21,7 @@ class PartsSettings(BaseModel):
         default=None, description="Temporal server, host:port; embedded when unset"
     )
     temporal_namespace: str = Field(default="default", description="Temporal namespace")
-    temporal_api_key: SecretStr | None = Field(
+    temporal_api_key: Key | None = Field(
         default=None, description="Key for Temporal Cloud; switches TLS on"
     )
     temporal_ui_url: str | None = Field(

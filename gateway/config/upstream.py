@@ -4,12 +4,13 @@ from pydantic import BaseModel, Field, SecretStr
 
 from gateway.config.addresses import HttpUrl
 from gateway.config.durations import Seconds
+from gateway.config.header_texts import Keys
 
 
 class UpstreamSettings(BaseModel):
     """Claude's API, and how long it is waited for."""
 
-    anthropic_api_key: SecretStr | None = Field(
+    anthropic_api_key: Keys | None = Field(
         default=None,
         description="Key for Claude's API, or a comma list; without one the simulator answers",
     )

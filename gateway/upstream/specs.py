@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway import wire
 from gateway.config.addresses import http_url
+from gateway.config.header_texts import header_text
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _TEXTS = ("name", "base_url", "api_key")
@@ -58,8 +59,9 @@ def _read(entry: Any, path: str) -> UpstreamSpec:
     if not _NAME.fullmatch(entry["name"]):
         raise ValueError(f"{path}.name: letters, digits, dots, dashes; 63 at most")
     url = _checked(http_url, entry["base_url"], f"{path}.base_url")
+    key = _checked(header_text, entry["api_key"], f"{path}.api_key")
     numbers = {name: _number(entry, name, path) for name in _NUMBERS if name in entry}
-    return UpstreamSpec(entry["name"], url, entry["api_key"], **numbers)
+    return UpstreamSpec(entry["name"], url, key, **numbers)
 
 
 def _checked(check: Callable[[str], str], value: str, path: str) -> str:
