@@ -6,6 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from gateway.config.tables import read_table
 from gateway.structs import Struct, field
 
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
@@ -104,12 +105,12 @@ class Catalog(Struct, frozen=True):
 def load_catalog(overrides: Path | None = None) -> Catalog:
     """The packaged table with `overrides` (same format) laid over it, model by model.
 
-    Raises ValueError with the file and the entry that is wrong.
+    Raises ValueError with the entry that is wrong.
     """
     packaged = resources.files("gateway.catalog").joinpath("models.toml").read_text("utf-8")
     table = tomllib.loads(packaged)
     if overrides is not None:
-        table = _merge(table, _read_overrides(overrides))
+        table = _merge(table, read_table(overrides))
     models = {entry["id"]: _model(entry) for entry in table["model"]}
     by_name = dict(models)
     for model in models.values():
@@ -121,23 +122,21 @@ def load_catalog(overrides: Path | None = None) -> Catalog:
     return Catalog(models, successors, table["source"], table["collected_on"], by_name)
 
 
-def _read_overrides(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise ValueError(f"cannot read {path.name}: {error}") from error
-
-
 def _merge(table: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
     entries = {entry["id"]: entry for entry in table["model"]}
-    for entry in overrides.get("model", []):
+    models, retired = overrides.get("model", []), overrides.get("retired", {})
+    if not isinstance(models, list) or not all(isinstance(entry, dict) for entry in models):
+        raise ValueError("model must be a list of tables")
+    if not isinstance(retired, dict) or not all(isinstance(to, str) for to in retired.values()):
+        raise ValueError("retired must be a table of names")
+    for entry in models:
         if not isinstance(entry.get("id"), str):
             raise ValueError("every [[model]] needs an id")
         entries[entry["id"]] = {**entries.get(entry["id"], {}), **entry}
     return {
         **table,
         "model": list(entries.values()),
-        "retired": {**table["retired"], **overrides.get("retired", {})},
+        "retired": {**table["retired"], **retired},
     }
 
 

@@ -11,6 +11,7 @@ from operator import contains
 from pathlib import Path
 from typing import Any
 
+from gateway.config.tables import read_table
 from gateway.reduction.texts import Text
 from gateway.structs import Struct
 
@@ -88,7 +89,7 @@ def _strip(text: Text, block: KnownBlock, seen: set[str]) -> None:
 def load_boilerplate(overrides: Path | None = None) -> Boilerplate:
     """The packaged blocks with those of `overrides` laid over them, by name.
 
-    Raises ValueError with the file and the entry that is wrong.
+    Raises ValueError with the entry that is wrong.
     """
     packaged = resources.files("gateway.reduction").joinpath("boilerplate.toml").read_text("utf-8")
     entries = {entry["name"]: entry for entry in tomllib.loads(packaged)["block"]}
@@ -104,18 +105,15 @@ def load_boilerplate(overrides: Path | None = None) -> Boilerplate:
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
-    try:
-        blocks = tomllib.loads(path.read_text("utf-8")).get("block", [])
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"cannot read {path.name}: {error}") from error
+    blocks = read_table(path).get("block", [])
     if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
-        raise ValueError(f"{path.name}: block must be a list of tables")
+        raise ValueError("block must be a list of tables")
     for number, block in enumerate(blocks, 1):
         wanted = ("name",) if block.get("off") else ("name", "start")
         for field in wanted:
             if not isinstance(block.get(field), str) or not block[field]:
-                raise ValueError(f"{path.name}: block {number} needs a {field}")
+                raise ValueError(f"block {number} needs a {field}")
         if not isinstance(block.get("end", ""), str):
-            raise ValueError(f"{path.name}: the end of block {number} must be a text")
+            raise ValueError(f"the end of block {number} must be a text")
     found: list[dict[str, Any]] = blocks
     return found

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway import wire
+from gateway.config.tables import read_table
 from gateway.structs import Struct
 from gateway.wire import JSON, JSONObject
 
@@ -79,7 +80,7 @@ class ToolKinds(Struct, frozen=True):
 def load_tool_kinds(overrides: Path | None = None) -> ToolKinds:
     """The packaged names with those of `overrides` added.
 
-    Raises ValueError with the file and the entry that is wrong.
+    Raises ValueError with the entry that is wrong.
     """
     packaged = resources.files("gateway.reduction").joinpath("tool_kinds.toml").read_text("utf-8")
     tables = [tomllib.loads(packaged)]
@@ -108,34 +109,31 @@ def load_tool_kinds(overrides: Path | None = None) -> ToolKinds:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"cannot read {path.name}: {error}") from error
+    table = read_table(path)
     unknown = set(table) - {*_LISTS, "source", "collected_on"}
     if unknown:
-        raise ValueError(f"{path.name}: {min(unknown)} is none of {', '.join(_LISTS)}")
+        raise ValueError(f"{min(unknown)} is none of {', '.join(_LISTS)}")
     for kind, lists in _LISTS.items():
         entry = table.get(kind, {})
         if not isinstance(entry, dict):
-            raise ValueError(f"{path.name}: {kind} must be a table")
+            raise ValueError(f"{kind} must be a table")
         for name in lists:
             if not _are_texts(entry.get(name, [])):
-                raise ValueError(f"{path.name}: {kind}.{name} must be a list of names")
-    _check_rules(table.get("reads", {}).get("when", []), path.name)
+                raise ValueError(f"{kind}.{name} must be a list of names")
+    _check_rules(table.get("reads", {}).get("when", []))
     return table
 
 
-def _check_rules(rules: JSON, file: str) -> None:
+def _check_rules(rules: JSON) -> None:
     if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
-        raise ValueError(f"{file}: reads.when must be a list of tables")
+        raise ValueError("reads.when must be a list of tables")
     for rule in rules:
         if not {"names", "argument", "values"} <= set(rule):
-            raise ValueError(f"{file}: reads.when needs names, argument and values")
+            raise ValueError("reads.when needs names, argument and values")
         if not (_are_texts(rule["names"]) and _are_texts(rule["values"])):
-            raise ValueError(f"{file}: reads.when needs lists of texts for names and values")
+            raise ValueError("reads.when needs lists of texts for names and values")
         if not isinstance(rule["argument"], str):
-            raise ValueError(f"{file}: the argument of reads.when must be a name")
+            raise ValueError("the argument of reads.when must be a name")
 
 
 def _are_texts(value: JSON) -> bool:

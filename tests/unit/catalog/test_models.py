@@ -69,7 +69,9 @@ def test_overrides_are_laid_over_the_table(tmp_path: Path) -> None:
         ("[[model]]\nname = 'x'\n", "needs an id"),
         ("[[model]]\nid = 'x'\nunknown = 1\n", "model x"),
         ("[retired]\n'a' = 'b'\n", "successor b"),
-        ("[[model\n", "cannot read"),
+        ("[[model\n", "cannot be read: Expected"),
+        ("model = 3", "model must be a list"),
+        ("retired = 3", "retired must be a table"),
     ],
 )
 def test_a_wrong_override_is_named(text: str, says: str, tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_a_file_adds_replaces_and_switches_off(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[[block", "cannot read blocks.toml"),
+        ("[[block", "cannot be read: Expected"),
         ('block = "a"', "block must be a list of tables"),
         ('[block]\nname = "a"', "block must be a list of tables"),
         ('[[block]]\nname = "a"', "block 1 needs a start"),

@@ -116,7 +116,7 @@ def test_a_file_adds_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[reads", "cannot read kinds.toml"),
+        ("[reads", "cannot be read: Expected"),
         ("[writes]\nnames = []", "writes is none of"),
         ('[reads]\nnames = "read"', "reads.names must be a list"),
         ('reads = ["read"]', "reads must be a table"),
