@@ -16,6 +16,7 @@ from pathlib import Path
 from activities.registry import activities_of, refused_queue
 from gateway.config import Settings, SettingsError, load_settings, secret_values
 from gateway.durable import EngineAddress, engine_address
+from gateway.services.from_settings import check_before_start
 from gateway.telemetry.logs import configure_logging
 from workflows.client import TemporalEngine
 from workflows.connection import connect_in_the_end
@@ -42,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
         address = engine_address(settings)
         if settings.database_url is None or address is None:
             raise SettingsError("DATABASE_URL and TEMPORAL_ADDRESS: the worker needs both")
+        has_key = settings.upstreams is not None or settings.anthropic_api_key is not None
+        check_before_start(settings, simulates=not has_key)
         configure_logging(settings.log_level, secret_values(settings))
         asyncio.run(_run(address, settings, _queues(settings, chosen.task_queue), chosen))
     except SettingsError as error:

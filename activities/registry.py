@@ -20,10 +20,10 @@ from gateway.config import Settings, SettingsError, default_data_dir
 from gateway.durable import BACKGROUND_QUEUE, BATCH_QUEUE, MAINTENANCE_QUEUE, DurableEngine
 from gateway.pipeline.summary_writer import SummaryWriter
 from gateway.reduction.context_summary import SummaryStore
-from gateway.services import Services, check_settings, running_services
 from gateway.services.background import start, stop
 from gateway.services.from_settings import (
     catalog_of,
+    check_settings,
     names_of,
     required,
     sealer_of,
@@ -32,6 +32,7 @@ from gateway.services.from_settings import (
     upstreams_of,
 )
 from gateway.services.message_batches import open_message_batches
+from gateway.services.running import Services, running_services
 from gateway.storage.background_store import BackgroundStore
 from gateway.storage.batch_store import BatchStore
 from gateway.storage.circuit_board import CircuitBoard

@@ -28,7 +28,8 @@ from api.routes import (
 )
 from api.routes.admin import circuits, errors, metrics, routing, savings, usage
 from gateway.config import Settings, SettingsError, load_settings, secret_values
-from gateway.services import check_settings, running_services, temporal_address
+from gateway.services.from_settings import check_settings, temporal_address
+from gateway.services.running import running_services
 from gateway.telemetry.logs import configure_logging
 from gateway.version import VERSION
 from workflows.client import TemporalEngine

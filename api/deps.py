@@ -7,7 +7,7 @@ from fastapi import Request
 from gateway.context import Caller, RequestContext
 from gateway.errors import PermissionDeniedError
 from gateway.security.keys import read_key
-from gateway.services import Services
+from gateway.services.running import Services
 
 
 def services_of(request: Request) -> Services:

@@ -20,7 +20,7 @@ from api.live_endpoint import LiveEndpoint
 from api.middleware import Edge
 from api.sse import serve_live
 from gateway.errors import GatewayError
-from gateway.services import Services
+from gateway.services.running import Services
 
 
 class Application(FastAPI):

@@ -6,7 +6,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.errors import method_not_allowed
 from gateway.pipeline.reply import LiveOpener
-from gateway.services import Services
+from gateway.services.running import Services
 
 OpenerOf = Callable[[Services], LiveOpener]
 """Finds what opens the requests of an endpoint among the services."""

@@ -1,4 +1,4 @@
-"""What each command does. SQLAlchemy loads only in the commands that need it."""
+"""What each command does. What is large loads only in the commands that need it."""
 
 import argparse
 import asyncio
@@ -13,7 +13,7 @@ from gateway.errors import UnavailableError
 from gateway.stack import announce, api_server, environment, launch, programs
 from gateway.stack.doctor import default_port, examine
 from gateway.stack.errors import StackError
-from gateway.stack.plan import UpOptions, data_directory
+from gateway.stack.plan import UpOptions, data_directory, needs_simulator
 from gateway.stack.ports import DEFAULT_PORTS
 from gateway.stack.postgres import running_url
 from gateway.stack.rolling_restart import restart_api
@@ -25,6 +25,7 @@ _NO_DATABASE = 75  # EX_TEMPFAIL of sysexits.h: to be tried again
 
 def up(options: argparse.Namespace) -> int:
     """Start everything, serve until stopped."""
+    from gateway.services.from_settings import check_before_start  # noqa: PLC0415 - loads the passes
 
     def tell(ready: launch.Ready) -> None:
         if options.json:
@@ -43,7 +44,9 @@ def up(options: argparse.Namespace) -> int:
         simulate=options.simulate,
         ports={name: port for name in DEFAULT_PORTS if (port := _port_option(options, name))},
     )
-    asyncio.run(launch.up(wanted, load_settings(), report=console.progress, announce=tell))
+    settings = load_settings()
+    check_before_start(settings, simulates=options.simulate or needs_simulator(settings))
+    asyncio.run(launch.up(wanted, settings, report=console.progress, announce=tell))
     return 0
 
 
@@ -99,9 +102,11 @@ def restart(options: argparse.Namespace) -> int:
 
 def doctor(options: argparse.Namespace) -> int:
     """Print every check and what to do about the bad ones."""
+    from gateway.services.from_settings import check_before_start  # noqa: PLC0415 - loads the passes
     from gateway.storage.server_check import describe_server  # noqa: PLC0415 - loads SQLAlchemy
 
     settings = load_settings()
+    check_before_start(settings, simulates=needs_simulator(settings))
     data = data_directory(options.data_dir, settings)
     port = options.port or default_port(data)
     checks = asyncio.run(examine(data, settings, port, describe_server))
@@ -174,6 +179,9 @@ def api(options: argparse.Namespace) -> int:
     """Serve the API; one process takes the place of this one."""
     settings = load_settings()
     if options.processes > 1:
+        from gateway.services.from_settings import check_settings  # noqa: PLC0415 - loads the passes
+
+        check_settings(settings)
         grace, listens = settings.shutdown_grace_seconds, (options.host, options.port)
         asyncio.run(api_server.serve(listens, options.processes, grace, console.progress))
         return 0

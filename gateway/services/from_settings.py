@@ -1,11 +1,10 @@
 """What the settings say about the services, checked: names, keys, sources."""
 
-import logging
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from gateway.catalog.models import Catalog, load_catalog
+from gateway.catalog.models import Catalog, Model, load_catalog
 from gateway.config import Settings, SettingsError
 from gateway.durable import EngineAddress, engine_address
 from gateway.pipeline.fallback import parse_chain
@@ -13,22 +12,39 @@ from gateway.reduction.boilerplate import Boilerplate, load_boilerplate
 from gateway.reduction.tool_kinds import ToolKinds, load_tool_kinds
 from gateway.routing.names import ModelNames
 from gateway.security.sealing import Sealer, sealer_from
-from gateway.services.routing import router_of
 from gateway.upstream.specs import UpstreamSpec, read_upstreams
-
-_log = logging.getLogger("gateway.services")
 
 
 def check_settings(settings: Settings) -> None:
     """Raises SettingsError, one line, when the services could not be built from `settings`."""
-    router_of(settings, names_of(settings, catalog_of(settings)))
-    reduction_tables(settings)
+    check_choices(settings)
     required("DATABASE_URL", secret(settings.database_url))
     required("REDIS_URL", secret(settings.redis_url))
     upstreams_of(settings)
-    fallbacks_of(settings, catalog_of(settings))
     sealer_of(settings)
     temporal_address(settings)
+
+
+def check_before_start(settings: Settings, *, simulates: bool) -> None:
+    """The same for settings that need not have everything: `coding-gateway up` adds what is
+    missing, and a worker without it does less.
+
+    `simulates`: no upstream of the settings will be asked. Raises SettingsError.
+    """
+    check_choices(settings)
+    if not simulates:
+        upstreams_of(settings)
+    if settings.encryption_keys is not None:
+        sealer_of(settings)
+
+
+def check_choices(settings: Settings) -> None:
+    """Names of models and files laid over our tables. Raises SettingsError."""
+    catalog = catalog_of(settings)
+    names_of(settings, catalog)
+    heavy_model(settings, catalog)
+    reduction_tables(settings)
+    fallbacks_of(settings, catalog)
 
 
 def temporal_address(settings: Settings) -> EngineAddress:
@@ -52,13 +68,19 @@ def names_of(settings: Settings, catalog: Catalog) -> ModelNames:
     default = catalog.find(settings.default_model) or catalog.successor(settings.default_model)
     if default is None:
         raise SettingsError("DEFAULT_MODEL: no model of that name is in the table")
-    if default.id != settings.default_model:
-        _log.warning("default_model_replaced", extra={"served_by": default.id})
     small = catalog.find(settings.small_model) or catalog.successor(settings.small_model)
     if small is None:
         raise SettingsError("SMALL_MODEL: no model of that name is in the table")
     reject = settings.unknown_model == "reject"
     return ModelNames(catalog, default, settings.model_prefix, reject_unknown=reject, small=small)
+
+
+def heavy_model(settings: Settings, catalog: Catalog) -> Model:
+    """The model of demanding work. Raises SettingsError for one nobody knows."""
+    heavy = catalog.find(settings.opus_model) or catalog.successor(settings.opus_model)
+    if heavy is None:
+        raise SettingsError("OPUS_MODEL: no model of that name is in the table")
+    return heavy
 
 
 def reduction_tables(settings: Settings) -> tuple[ToolKinds, Boilerplate]:

@@ -1,5 +1,6 @@
 """The parts that services are made of: every client and store of an API process, built once."""
 
+import logging
 import os
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -38,6 +39,8 @@ from gateway.turns.store import TurnStore
 from gateway.usage.journal import Journal
 from gateway.usage.recorder import Recorder
 
+_log = logging.getLogger("gateway.services")
+
 _SUMMARY_SECONDS = 259_200  # three days: a conversation is remembered that long
 
 
@@ -65,7 +68,10 @@ class Parts(Struct, frozen=True):
 async def open_parts(settings: Settings, durable: DurableEngine, stack: AsyncExitStack) -> Parts:
     """The parts, closed in order by `stack`. Raises SettingsError for what cannot work."""
     catalog = catalog_of(settings)
-    router = router_of(settings, names_of(settings, catalog))
+    names = names_of(settings, catalog)
+    if names.default.id != settings.default_model:
+        _log.warning("default_model_replaced", extra={"served_by": names.default.id})
+    router = router_of(settings, names)
     source = source_of(settings)
     data_dir: Path = settings.data_dir or default_data_dir()
     engine = create_engine(required("DATABASE_URL", secret(settings.database_url)))

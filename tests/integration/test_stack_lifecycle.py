@@ -148,16 +148,18 @@ def test_a_taken_port_that_was_asked_for_is_named_before_anything_starts(place: 
 
 
 def test_a_program_that_cannot_start_is_named_and_all_is_stopped(place: Path) -> None:
-    data = place / "data"
+    data, broken = place / "data", place / "broken"
+    broken.mkdir()
+    (broken / "fastapi.py").write_text("raise SystemExit('this package is broken')")
     done = run(
         *("up", "--port", "0", "--data-dir", str(data)),
         cwd=place,
-        DEFAULT_MODEL="claude-nobody-knows",
+        PYTHONPATH=f"{program_root()}{os.pathsep}{broken}",
     )
     assert done.returncode == 1
     assert done.stdout == ""
     assert "api-1 ended with exit code 1 while starting" in done.stderr
-    assert "DEFAULT_MODEL" in done.stderr
+    assert "this package is broken" in done.stderr
     assert stop_order(done.stderr)[-1] == "postgres"
     assert run("status", "--data-dir", str(data), cwd=place).returncode == 3
 

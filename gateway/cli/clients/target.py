@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gateway.catalog.models import Model, load_catalog
+from gateway.catalog.models import Model
 from gateway.config import Settings, load_settings
 from gateway.routing.names import ModelNames
+from gateway.services.from_settings import catalog_of
 from gateway.stack import run_state
 from gateway.stack.data_directory import DataDirectory
 from gateway.stack.errors import StackError
@@ -152,7 +153,7 @@ def _fits_header(text: str) -> bool:
 
 def _served(name: str, settings: Settings) -> Model:
     """The model that will answer to a name. Raises ModelNotFoundError for a typing error."""
-    catalog = load_catalog(settings.models_file)
+    catalog = catalog_of(settings)
     default = catalog.find(settings.default_model) or catalog.successor(settings.default_model)
     names = ModelNames(
         catalog=catalog,
