@@ -112,11 +112,16 @@ def sealer_of(settings: Settings) -> Sealer:
         raise SettingsError(f"ENCRYPTION_KEYS: {error}") from None
 
 
-def upstream_key(settings: Settings) -> str:
-    """The upstream's key. Raises SettingsError when it is not set."""
+def _upstream_keys(settings: Settings) -> list[str]:
+    """The keys of Claude's API. Raises SettingsError when there is none."""
     if settings.upstream_is_simulator:
-        return "simulator"  # it takes any key, and a real one has no business there
-    return required("ANTHROPIC_API_KEY", secret(settings.anthropic_api_key))
+        return ["simulator"]  # it takes any key, and a real one has no business there
+    keys = secret(settings.anthropic_api_key)
+    if keys is None:
+        raise SettingsError(
+            "ANTHROPIC_API_KEY: not set, nor is UPSTREAMS; without, `coding-gateway up` simulates"
+        )
+    return keys.split(",")
 
 
 def upstreams_of(settings: Settings) -> list[UpstreamSpec]:
@@ -127,12 +132,9 @@ def upstreams_of(settings: Settings) -> list[UpstreamSpec]:
         except ValueError as error:
             raise SettingsError(f"UPSTREAMS: {error}") from None
     name, url = source_of(settings), settings.anthropic_base_url
-    keys = [key.strip() for key in upstream_key(settings).split(",") if key.strip()]
-    if not keys:
-        raise _not_set("ANTHROPIC_API_KEY")
     return [
         UpstreamSpec(name if number == 1 else f"{name}-{number}", url, key)
-        for number, key in enumerate(keys, 1)
+        for number, key in enumerate(_upstream_keys(settings), 1)
     ]
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from gateway.config import Settings, SettingsError
-from gateway.services import check_settings
+from gateway.services.from_settings import check_settings
 from gateway.stack.programs import DRAIN_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
