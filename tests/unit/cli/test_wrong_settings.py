@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import worker
 from gateway.cli import main
 from gateway.config import Settings
 from gateway.stack.environment import program_root
@@ -106,17 +107,35 @@ def test_several_processes_are_not_started_with_a_wrong_setting(
     assert is_one_line(capsys.readouterr().err, "DEFAULT_MODEL")
 
 
+def test_before_one_process_serves(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (ELSEWHERE | {"DATABASE_URL": SECRET}).items():
+        monkeypatch.setenv(name, value)
+    assert main(["api"]) == 1
+    assert is_one_line(capsys.readouterr().err, "DATABASE_URL")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("WORKER_GRACE_SECONDS", "inf"), ("OPUS_MODEL", SECRET)]
+)
+def test_before_a_worker_connects(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for each, given in (ELSEWHERE | {name: value}).items():
+        monkeypatch.setenv(each, given)
+    assert worker.main([]) == 2
+    assert is_one_line(capsys.readouterr().err, name)
+
+
 @pytest.mark.parametrize(
     ("command", "exit_code", "name", "value"),
     [
         ("up", 1, *NOT_USABLE[4]),
         ("doctor", 1, *NOT_USABLE[2]),
         ("migrate", 1, *NOT_USABLE[0]),
-        ("api", 1, "DATABASE_URL", SECRET),
         ("api", 1, "MODELS_FILE", f"/nope/{SECRET}"),
         ("worker", 2, "REDIS_URL", SECRET),
-        ("worker", 2, "WORKER_GRACE_SECONDS", "inf"),
-        ("worker", 2, "OPUS_MODEL", SECRET),
     ],
 )
 def test_as_a_program(command: str, exit_code: int, name: str, value: str, tmp_path: Path) -> None:
