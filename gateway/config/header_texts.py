@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
-_LONGEST_KEY_CHARS = 512  # what `gateway.security.keys` reads of a request
+LONGEST_KEY_CHARS = 512
+"""The longest key that is read of a request."""
 
 
 def header_text(value: str) -> str:
@@ -32,5 +33,5 @@ Key = Annotated[SecretStr, AfterValidator(_key)]
 Keys = Annotated[SecretStr, AfterValidator(_keys)]
 """A comma list of such secrets, or one."""
 
-CallerKey = Annotated[Key, Field(max_length=_LONGEST_KEY_CHARS)]
+CallerKey = Annotated[Key, Field(max_length=LONGEST_KEY_CHARS)]
 """A key that callers of the gateway send."""

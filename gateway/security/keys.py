@@ -5,9 +5,9 @@ import hmac
 import re
 from collections.abc import Mapping
 
+from gateway.config.header_texts import LONGEST_KEY_CHARS
 from gateway.errors import AuthenticationError
 
-_LONGEST_KEY_CHARS = 512
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -28,7 +28,7 @@ def read_key(headers: Mapping[str, str]) -> str:
             "No API key was sent. Put it into Authorization: Bearer, X-API-Key or api-key.",
             code="missing_api_key",
         )
-    if len(key) > _LONGEST_KEY_CHARS or _CONTROL.search(key):
+    if len(key) > LONGEST_KEY_CHARS or _CONTROL.search(key):
         raise AuthenticationError("The API key is malformed.")
     return key
 

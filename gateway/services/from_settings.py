@@ -65,22 +65,22 @@ def catalog_of(settings: Settings) -> Catalog:
 
 def names_of(settings: Settings, catalog: Catalog) -> ModelNames:
     """How model names are read. Raises SettingsError for models nobody knows."""
-    default = catalog.find(settings.default_model) or catalog.successor(settings.default_model)
-    if default is None:
-        raise SettingsError("DEFAULT_MODEL: no model of that name is in the table")
-    small = catalog.find(settings.small_model) or catalog.successor(settings.small_model)
-    if small is None:
-        raise SettingsError("SMALL_MODEL: no model of that name is in the table")
+    default = _chosen("DEFAULT_MODEL", settings.default_model, catalog)
+    small = _chosen("SMALL_MODEL", settings.small_model, catalog)
     reject = settings.unknown_model == "reject"
     return ModelNames(catalog, default, settings.model_prefix, reject_unknown=reject, small=small)
 
 
 def heavy_model(settings: Settings, catalog: Catalog) -> Model:
     """The model of demanding work. Raises SettingsError for one nobody knows."""
-    heavy = catalog.find(settings.opus_model) or catalog.successor(settings.opus_model)
-    if heavy is None:
-        raise SettingsError("OPUS_MODEL: no model of that name is in the table")
-    return heavy
+    return _chosen("OPUS_MODEL", settings.opus_model, catalog)
+
+
+def _chosen(variable: str, name: str, catalog: Catalog) -> Model:
+    model = catalog.find(name) or catalog.successor(name)
+    if model is None:
+        raise SettingsError(f"{variable}: no model of that name is in the table")
+    return model
 
 
 def reduction_tables(settings: Settings) -> tuple[ToolKinds, Boilerplate]:

@@ -51,10 +51,10 @@ class Plan:
     simulator_port: list[int]
     external: Mapping[str, str]
     temporal_ui: str | None
-    origin_locked: bool = False
-    behind_access: bool = False
-    grace_seconds: float = 30.0
-    worker_grace_seconds: float = 10.0
+    origin_locked: bool
+    behind_access: bool
+    grace_seconds: float
+    worker_grace_seconds: float
 
     @property
     def base_url(self) -> str:

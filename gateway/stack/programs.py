@@ -85,7 +85,7 @@ def api_part(
 
 
 def worker_part(
-    number: int, env: Mapping[str, str], data: DataDirectory, *, grace_seconds: float = 10.0
+    number: int, env: Mapping[str, str], data: DataDirectory, *, grace_seconds: float
 ) -> Part:
     """One Temporal worker; it writes its ready file when it polls."""
     ready_file = data.run / f"worker-{number}.ready"
